@@ -1,0 +1,200 @@
+"""Any dataset row, read as prompt and response.
+
+Known forms, found by their column names (a mapping may be given instead):
+
+==================  ==============================================  =======================================
+form                columns                                         read as
+==================  ==============================================  =======================================
+``messages``        ``messages`` or ``conversations``               last assistant turn = response
+``completion``      ``prompt`` + ``completion`` (or ``response``)   as they are
+``alpaca``          ``instruction`` (+ ``input``) + ``output``      instruction and input, joined by a blank line
+``classification``  ``text`` or ``code`` or ``func`` + ``label``    text = prompt, label = class
+``text``            ``text`` or ``content``                         empty prompt, text = response
+==================  ==============================================  =======================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from hf_select.errors import ColumnError, ConfigError, RowError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Form = Literal["messages", "completion", "alpaca", "classification", "text"]
+Message = Mapping[str, str]
+
+_FORMS = (
+    "'messages'; 'prompt' + 'completion'; 'instruction' (+ 'input') + 'output'; 'text' or 'code' + 'label'; 'text' or "
+    "'content'. Or name the columns: columns={'prompt': ..., 'response': ...}"
+)
+_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant"}
+
+
+class Row(NamedTuple):
+    """One row of a dataset.
+
+    Attributes:
+        prompt: what the model is given; empty for plain text.
+        response: what it is to learn; empty if the row has none.
+        label: the class, for classification.
+        messages: the turns before the response, where the row came as a conversation.
+    """
+
+    prompt: str
+    response: str
+    label: int | None = None
+    messages: tuple[Message, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """Which columns of a dataset hold what.
+
+    Attributes:
+        form: the kind of row.
+        prompt: column of the prompt, the instruction or the conversation.
+        response: column of the response.
+        context: column that is appended to the prompt (alpaca's ``input``).
+        label: column of the class.
+    """
+
+    form: Form
+    prompt: str | None = None
+    response: str | None = None
+    context: str | None = None
+    label: str | None = None
+
+    @classmethod
+    def detect(cls, dataset: Dataset | Sequence[str], columns: Mapping[str, str] | None = None) -> RowFormat:
+        """Find the form of a dataset from its column names.
+
+        Args:
+            dataset: the dataset, or its column names.
+            columns: which column is the ``prompt``, ``response``, ``context``, ``label`` or ``messages``; only these
+                are used when given.
+
+        Returns:
+            The format.
+
+        Raises:
+            RowError: if the columns fit no known form.
+        """
+        names = [str(name) for name in (dataset if isinstance(dataset, list | tuple) else dataset.column_names)]  # type: ignore[union-attr]
+        if columns:
+            return _from_mapping(columns, names)
+        for conversation in ("messages", "conversations"):
+            if conversation in names:
+                return cls("messages", prompt=conversation)
+        if "prompt" in names:
+            for response in ("completion", "response"):
+                if response in names:
+                    return cls("completion", prompt="prompt", response=response)
+        if "instruction" in names:
+            for response in ("output", "response", "completion"):
+                if response in names:
+                    return cls("alpaca", "instruction", response, context="input" if "input" in names else None)
+        text = next((name for name in ("text", "code", "func", "content") if name in names), None)
+        label = next((name for name in ("label", "labels", "target") if name in names), None)
+        if text and label:
+            return cls("classification", prompt=text, label=label)
+        if text in ("text", "content"):
+            return cls("text", response=text)
+        raise RowError(f"Cannot tell prompt from response in columns {names}. Known forms: {_FORMS}.")
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read."""
+        return [name for name in (self.prompt, self.context, self.response, self.label) if name is not None]
+
+    def read(self, batch: Dataset | Mapping[str, Sequence[Any]]) -> list[Row]:
+        """Read rows.
+
+        Args:
+            batch: a dataset, or a dict of lists as ``datasets.map(batched=True)`` gives it.
+
+        Returns:
+            The rows, in order.
+
+        Raises:
+            ColumnError: if a column of the format is not there.
+            RowError: if a value is not text (``None``, bytes, a number): count, first row ids and what to do.
+        """
+        there = list(batch.column_names if hasattr(batch, "column_names") else batch)
+        missing = [name for name in self.columns if name not in there]
+        if missing:
+            raise ColumnError(
+                f"No column {missing[0]!r}; the dataset has {there}. Give columns={{'prompt': ..., ...}}."
+            )
+        if self.form == "messages":
+            return [_from_messages(turns, row_id) for row_id, turns in enumerate(batch[self.prompt or ""])]
+        prompts, responses = _texts(batch, self.prompt), _texts(batch, self.response)
+        n_rows = len(prompts or responses)
+        if self.context:
+            contexts = _texts(batch, self.context, nullable=True)
+            prompts = [
+                f"{prompt}\n\n{more}" if more else prompt for prompt, more in zip(prompts, contexts, strict=True)
+            ]
+        labels: Sequence[int | None] = _labels(batch, self.label) if self.label else [None] * n_rows
+        columns = (prompts or [""] * n_rows, responses or [""] * n_rows, labels)
+        return [Row(prompt, response, label) for prompt, response, label in zip(*columns, strict=True)]
+
+
+def _from_mapping(columns: Mapping[str, str], names: list[str]) -> RowFormat:
+    known = {"prompt", "response", "context", "label", "messages"}
+    if unknown := sorted(set(columns) - known):
+        raise ConfigError(f"columns has unknown keys {unknown}; the keys are {sorted(known)}.")
+    if missing := [column for column in columns.values() if column not in names]:
+        raise ColumnError(f"No column {missing[0]!r}; the dataset has {names}.")
+    if "messages" in columns:
+        return RowFormat("messages", prompt=columns["messages"])
+    if "label" in columns and "prompt" in columns:
+        return RowFormat("classification", prompt=columns["prompt"], label=columns["label"])
+    if "response" not in columns:
+        raise ConfigError(f"columns={dict(columns)} names no response; give 'response' (with 'prompt'), or 'messages'.")
+    if "prompt" not in columns:
+        return RowFormat("text", response=columns["response"])
+    if "context" in columns:
+        return RowFormat("alpaca", columns["prompt"], columns["response"], context=columns["context"])
+    return RowFormat("completion", columns["prompt"], columns["response"])
+
+
+def _texts(batch: Any, column: str | None, *, nullable: bool = False) -> list[str]:
+    if column is None:
+        return []
+    values = list(batch[column])
+    if nullable:
+        values = ["" if value is None else value for value in values]
+    wrong = [(row_id, type(value).__name__) for row_id, value in enumerate(values) if not isinstance(value, str)]
+    if wrong:
+        raise RowError(
+            f"{len(wrong)} rows of column {column!r} are not text (first: {wrong[:5]}). Drop them with dataset.filter, "
+            f"or decode them, before selecting."
+        )
+    return values
+
+
+def _labels(batch: Any, column: str) -> list[int]:
+    values = list(batch[column])
+    wrong = [(row_id, value) for row_id, value in enumerate(values) if not isinstance(value, int)]
+    if wrong:
+        raise RowError(f"{len(wrong)} labels of column {column!r} are not whole numbers (first: {wrong[:5]}).")
+    return [int(value) for value in values]
+
+
+def _from_messages(turns: object, row_id: int) -> Row:
+    if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
+        raise RowError(f"Row {row_id}: a conversation is a list of messages, not {type(turns).__name__}.")
+    messages = []
+    for turn in turns:
+        role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise RowError(f"Row {row_id}: a message needs the texts 'role' and 'content', but has {sorted(turn)}.")
+        messages.append({"role": _ROLES.get(role, role), "content": content})
+    if messages[-1]["role"] != "assistant":
+        raise RowError(f"Row {row_id}: the last message is the {messages[-1]['role']}'s; the response must come last.")
+    before = tuple(messages[:-1])
+    return Row("\n".join(message["content"] for message in before), messages[-1]["content"], None, before)

@@ -52,10 +52,7 @@ class Budget:
         Raises:
             BudgetError: if ``share`` is not in (0, 1].
         """
-        exact = _exact(share)
-        if not 0 < exact <= 1:
-            raise BudgetError(f"budget={share!r} is not a fraction in (0, 1]; {_FORMS}.")
-        return cls("fraction", exact)
+        return cls("fraction", _share(_exact(share), share))
 
     @classmethod
     def tokens(cls, n: int) -> Budget:
@@ -92,14 +89,14 @@ class Budget:
             return cls.fraction(text)
         word = str(text).strip().lower().replace(",", "").replace("_", "")
         if found := re.fullmatch(_NUMBER + r"\s*%", word):
-            return cls.fraction(Fraction(found[1]) / 100)
+            return cls("fraction", _share(Fraction(found[1]) / 100, text))
         if re.fullmatch(r"\d+\s*/\s*[1-9]\d*", word):
-            return cls.fraction(Fraction(word.replace(" ", "")))
+            return cls("fraction", _share(Fraction(word.replace(" ", "")), text))
         if found := re.fullmatch(_NUMBER + r"\s*([kmb]?)\s*tokens?", word):
             return cls.tokens(_whole(Fraction(found[1]) * _SCALES[found[2]], text))
         if found := re.fullmatch(_NUMBER + r"\s*([kmb]?)(\s*rows?)?", word):
             if "." in found[1] and not found[2] and not found[3]:
-                return cls.fraction(Fraction(found[1]))
+                return cls("fraction", _share(Fraction(found[1]), text))
             return cls.rows(_whole(Fraction(found[1]) * _SCALES[found[2]], text))
         raise BudgetError(f"budget={text!r} is not a budget; {_FORMS}.")
 
@@ -157,6 +154,12 @@ def _exact(share: float | Fraction | str) -> Fraction:
         return share if isinstance(share, Fraction) else Fraction(str(share))
     except (ValueError, ZeroDivisionError):
         raise BudgetError(f"budget={share!r} is not a number; {_FORMS}.") from None
+
+
+def _share(value: Fraction, written: object) -> Fraction:
+    if not 0 < value <= 1:
+        raise BudgetError(f"budget={written!r} is not a fraction in (0, 1]; {_FORMS}.")
+    return value
 
 
 def _whole(value: Fraction, text: object) -> int:

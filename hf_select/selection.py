@@ -81,8 +81,8 @@ class Selection:
         """
         if len(dataset) != self.n_rows:
             raise StaleStateError(
-                f"This selection was made from {self.n_rows} rows and the dataset has {len(dataset)}; row ids would point "
-                f"at other rows. Apply it to the dataset it was made from, or select again."
+                f"This selection was made from {self.n_rows} rows and the dataset has {len(dataset)}; row ids would "
+                f"point at other rows. Apply it to the dataset it was made from, or select again."
             )
         return dataset.select(np.sort(self.indices) if keep_order else self.indices)
 

@@ -78,8 +78,8 @@ def tokenize(
         room = len(full) if max_length is None else max(0, max_length - len(prompt))
         if room == 0 and full and on_long_prompt == "error":
             raise PackingError(
-                f"Row {row_id}: its prompt alone has {len(prompt)} tokens and fills max_length={max_length}, so nothing "
-                f"of its response is left. Raise max_length or drop the row."
+                f"Row {row_id}: its prompt alone has {len(prompt)} tokens and fills max_length={max_length}, so "
+                f"nothing of its response is left. Raise max_length or drop the row."
             )
         tokenized.append(TokenizedRow(prompt, full[:room], max(0, len(full) - room)))
     return tokenized

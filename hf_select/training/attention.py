@@ -16,9 +16,10 @@ segments of one length.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import torch
@@ -84,23 +85,23 @@ def packed_attention_forward(
     _refuse_unsupported(causal, attention_mask, key.shape[2] - row_length, kwargs)
     if cu_seq_lens_q is None:
         raise PackingError(
-            f"{PACKED_ATTENTION!r} needs the segment bounds of the batch (cu_seq_lens_q), and this forward pass has none. "
+            f"{PACKED_ATTENTION!r} needs the segment bounds of the batch (cu_seq_lens_q), and this call has none. "
             "Batches of DynamicPackCollator carry them; for anything else (generation, unpacked batches) leave "
             "packed_attention, or wrap the call in `with plain_attention(model):`."
         )
     bounds = _bounds(cu_seq_lens_q, n_rows * row_length)
-    if cu_seq_lens_k is not None and cu_seq_lens_k is not cu_seq_lens_q and _bounds(cu_seq_lens_k, bounds[-1]) != bounds:
+    if cu_seq_lens_k is not None and _bounds(cu_seq_lens_k, bounds[-1]) != bounds:
         raise PackingError("cu_seq_lens_q and cu_seq_lens_k differ: packed self-attention has one set of segments.")
 
     q, k, v = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
     if flash_is_usable(q, v, dropout):
-        longest = max(end - start for start, end in zip(bounds, bounds[1:], strict=False))
+        longest = max(end - start for start, end in pairwise(bounds))
         if any(length is not None and int(length) < longest for length in (max_length_q, max_length_k)):
             raise PackingError(f"max_length_q or max_length_k is below the longest segment, {longest} tokens.")
         output = flash_attention(q, k, v, cu_seq_lens_q, longest, dropout, scaling, sliding_window)
     else:
         output = _attention_by_segment(q, k, v, bounds, dropout, scaling, sliding_window)
-    return output.unflatten(0, (n_rows, row_length)), None
+    return output.view(n_rows, row_length, *output.shape[1:]), None
 
 
 def _refuse_unsupported(
@@ -134,13 +135,13 @@ def _bounds(cu_seq_lens: torch.Tensor, n_tokens: int) -> Bounds:
         bounds = cached[1]
     else:
         bounds = tuple(cu_seq_lens.tolist())
-        if len(bounds) < 2 or bounds[0] != 0 or any(end <= start for start, end in zip(bounds, bounds[1:], strict=False)):
+        if bounds[0] != 0 or len(bounds) < 2 or any(end <= start for start, end in pairwise(bounds)):
             raise PackingError(f"cu_seq_lens_q must rise from 0 without empty segments, got {_shown(bounds)}.")
         _BOUNDS[cu_seq_lens] = (version, bounds)
     if bounds[-1] != n_tokens:
         raise PackingError(
-            f"cu_seq_lens_q covers {bounds[-1]} tokens and the batch has {n_tokens} (padding included). A wrapper that "
-            "adds tokens (prompt or prefix tuning) or splits the batch (DataParallel) cannot be used with packed batches."
+            f"cu_seq_lens_q covers {bounds[-1]} tokens and the batch has {n_tokens}, padding included. A wrapper that "
+            "adds tokens (prompt or prefix tuning) or splits the batch (DataParallel) cannot take packed batches."
         )
     return bounds
 
@@ -166,12 +167,11 @@ def _attention_by_segment(
         key, value = key.repeat_interleave(n_shared, 1), value.repeat_interleave(n_shared, 1)
         is_grouped = False
     outputs = []
-    lengths = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+    lengths = [end - start for start, end in pairwise(bounds)]
     start = 0
     for length, run in groupby(lengths):
         end = start + length * len(list(run))
-        # (tokens, heads, D) -> (segments, heads, length, D)
-        q, k, v = (states[start:end].unflatten(0, (-1, length)).transpose(1, 2) for states in (query, key, value))
+        q, k, v = (_split(states[start:end], length) for states in (query, key, value))
         window = None
         if sliding_window is not None and sliding_window < length:
             window = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().triu(1 - sliding_window)
@@ -181,6 +181,11 @@ def _attention_by_segment(
         outputs.append(output.transpose(1, 2).flatten(0, 1))
         start = end
     return torch.cat(outputs)
+
+
+def _split(states: torch.Tensor, length: int) -> torch.Tensor:
+    """Segments of one length: (tokens, heads, D) -> (segments, heads, length, D)."""
+    return states.reshape(-1, length, *states.shape[1:]).transpose(1, 2)
 
 
 @contextmanager
@@ -263,8 +268,6 @@ def pretrained_model(model: torch.nn.Module) -> PreTrainedModel:
 
 def _source(module: torch.nn.Module) -> Any:
     """The Python module that defines the class of a layer."""
-    import sys
-
     return sys.modules.get(type(module).__module__)
 
 
@@ -276,19 +279,20 @@ def _attention(model: PreTrainedModel, implementation: str, *, use_cache: bool) 
     parts = {name: part for name in config.sub_configs if (part := getattr(config, name, None)) is not None}
     if parts:  # a part of a multimodal model may have an attention of its own
         found = {"": config._attn_implementation, **{name: part._attn_implementation for name, part in parts.items()}}
-    cached = config.use_cache
+    text_config = config.get_text_config()
+    cached = text_config.use_cache
     model.set_attn_implementation(implementation)
-    config.use_cache = use_cache
     if config._attn_implementation != implementation:
         raise PackingError(
             f"{type(model).__name__} kept attention {config._attn_implementation!r} when asked for {implementation!r}. "
             "Keep its own attention on packed batches if check_packing(model) passes, else pad (PaddingCollator)."
         )
+    text_config.use_cache = use_cache
     try:
         yield
     finally:
         model.set_attn_implementation(found)
-        config.use_cache = cached
+        text_config.use_cache = cached
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention_forward)

@@ -27,13 +27,16 @@ def _flash_attn_varlen() -> Callable[..., Any] | None:
 
 
 @lru_cache(maxsize=1)
-def _torch_varlen() -> tuple[Callable[..., Any], frozenset[str]] | None:
-    """``torch.nn.attention.varlen.varlen_attn`` with the names of its parameters, or None before torch 2.10."""
+def _torch_varlen() -> tuple[Callable[..., Any], bool] | None:
+    """``torch.nn.attention.varlen.varlen_attn`` and whether it knows grouped heads; None where it is too old."""
     if importlib.util.find_spec("torch.nn.attention.varlen") is None:
         return None
     from torch.nn.attention.varlen import varlen_attn
 
-    return varlen_attn, frozenset(inspect.signature(varlen_attn).parameters)
+    parameters = inspect.signature(varlen_attn).parameters
+    if not {"window_size", "scale"} <= parameters.keys():  # torch 2.10: no window, and other names
+        return None
+    return varlen_attn, "enable_gqa" in parameters
 
 
 @lru_cache
@@ -92,49 +95,24 @@ def flash_attention(
     cu_seq_lens = cu_seq_lens.to(torch.int32)
     # FlashAttention counts the tokens before a token; transformers counts that token too.
     n_before = -1 if sliding_window is None else sliding_window - 1
+    segments = (cu_seq_lens, cu_seq_lens, max_length, max_length)
+    output: torch.Tensor
     varlen = _flash_attn_varlen()
     if varlen is not None:
-        segments = (cu_seq_lens, cu_seq_lens, max_length, max_length)
-        output: torch.Tensor = varlen(
-            query, key, value, *segments,
-            dropout_p=dropout, softmax_scale=scaling, causal=True, window_size=(n_before, 0 if n_before >= 0 else -1),
-        )  # fmt: skip
+        options: dict[str, Any] = {"dropout_p": dropout, "softmax_scale": scaling, "causal": True}
+        output = varlen(query, key, value, *segments, window_size=(n_before, n_before), **options)
         return output
     found = _torch_varlen()
     if found is None:
-        raise RuntimeError("No FlashAttention varlen kernel: install flash-attn, or torch 2.10 or later.")
-    return _torch_flash_attention(*found, query, key, value, cu_seq_lens, max_length, scaling, n_before)
-
-
-def _torch_flash_attention(
-    varlen: Callable[..., Any],
-    parameters: frozenset[str],
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seq_lens: torch.Tensor,
-    max_length: int,
-    scaling: float | None,
-    n_before: int,
-) -> torch.Tensor:
-    """Torch's kernel, whose arguments changed from release to release."""
-    options: dict[str, Any] = {}
-    if "window_size" in parameters:
-        options["window_size"] = (n_before, 0)
-    elif n_before < 0:
-        options["is_causal"] = True
-    else:
-        raise RuntimeError("The varlen kernel of this torch has no sliding window: install flash-attn or torch 2.11.")
+        raise RuntimeError("No FlashAttention varlen kernel: install flash-attn, or torch 2.11 or later.")
+    torch_varlen, knows_groups = found
+    options = {"scale": scaling, "window_size": (n_before, 0)}
     if query.shape[1] != key.shape[1]:
-        if "enable_gqa" in parameters:
+        if knows_groups:
             options["enable_gqa"] = True
         else:
             n_shared = query.shape[1] // key.shape[1]
             key, value = key.repeat_interleave(n_shared, 1), value.repeat_interleave(n_shared, 1)
-    if "scale" in parameters:
-        options["scale"] = scaling
-    elif scaling is not None:
-        query = query * (scaling * query.shape[-1] ** 0.5)
     tensors = (states.contiguous() for states in (query, key, value))
-    output: torch.Tensor = varlen(*tensors, cu_seq_lens, cu_seq_lens, max_length, max_length, **options)
+    output = torch_varlen(*tensors, *segments, **options)
     return output

@@ -1,0 +1,6 @@
+"""Callbacks for the stock ``Trainer``; imported as ``hf_select.callbacks``."""
+
+from hf_select.callbacks.efficiency import EfficiencyCallback
+from hf_select.callbacks.finite_loss import FiniteLossCallback
+
+__all__ = ["EfficiencyCallback", "FiniteLossCallback"]

@@ -1,0 +1,77 @@
+"""What a run is going to cost, said before it begins."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from hf_select.experiment.arm import Arm
+from hf_select.experiment.model import load_model
+from hf_select.experiment.process import on_main_process
+from hf_select.experiment.train import make_collator
+from hf_select.experiment.trial import Trial
+
+logger = logging.getLogger("hf_select")
+
+_SAMPLE_BATCHES = 3
+_MAX_SAMPLED_PARAMETERS = 100_000_000
+
+
+def announce(trial: Trial, arms: Sequence[Arm]) -> None:
+    """Say how many rows and tokens the arms will train on, and about how long that takes.
+
+    The time comes from a few forward and backward passes of a model of up to 100 M parameters; above that loading it
+    twice costs more than the estimate is worth, and only the tokens are told.
+
+    Args:
+        trial: the prepared trial.
+        arms: the arms that will be trained.
+    """
+    n_rows, epochs = len(trial.rows), trial.arguments.training.num_train_epochs
+    mean_tokens = sum(len(ids) for ids in trial.rows["input_ids"]) / n_rows
+    n_trained = sum(_rows_of(arm, n_rows) for arm in arms) * epochs
+    n_tokens = mean_tokens * n_trained
+    told = (
+        f"{len(arms)} arms, seed {trial.seed}: {n_rows} rows of {mean_tokens:.0f} tokens, "
+        f"{n_tokens / 1e6:.2f} M tokens to train on"
+    )
+    rate = on_main_process(lambda: _tokens_per_second(trial))
+    if rate:
+        told += f", about {n_tokens / rate / 60:.1f} minutes of training (from {_SAMPLE_BATCHES} timed batches)"
+    logger.info("%s.", told)
+
+
+def _rows_of(arm: Arm, n_rows: int) -> int:
+    """Rows an arm will train on, as far as that is known before the selection."""
+    return n_rows if arm.budget is None else arm.budget.n_rows(n_rows)
+
+
+def _tokens_per_second(trial: Trial) -> float | None:
+    """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
+    if trial.arguments.model.model_name_or_path != "demo":
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(trial.arguments.model.model_name_or_path)
+        hidden, layers = getattr(config, "hidden_size", 0), getattr(config, "num_hidden_layers", 0)
+        if 12 * layers * hidden**2 + hidden * getattr(config, "vocab_size", 0) > _MAX_SAMPLED_PARAMETERS:
+            return None
+    from hf_select.training.attention import packed_attention
+
+    model = load_model(trial.arguments.model, trial.tokenizer, seed=trial.seed)
+    model.to(trial.arguments.training.device)
+    collator = make_collator(trial.tokenizer, trial.arguments)
+    size = min(trial.arguments.training.per_device_train_batch_size, len(trial.rows))
+    usable = [row for row in trial.rows.select(range(size)) if any(label >= 0 for label in row["labels"])]
+    if not usable:
+        return None
+    batch = {
+        name: value.to(model.device) if hasattr(value, "to") else value for name, value in collator(usable).items()
+    }
+    with packed_attention(model):
+        model(**batch).loss.backward()
+        began = time.perf_counter()
+        for _ in range(_SAMPLE_BATCHES):
+            model(**batch).loss.backward()
+    seconds = time.perf_counter() - began
+    return _SAMPLE_BATCHES * sum(len(row["input_ids"]) for row in usable) / seconds

@@ -1,0 +1,130 @@
+"""The model of a run: loaded or built from scratch, with its tokenizer and, if asked for, LoRA adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_select.errors import ConfigError, ModelError
+from hf_select.experiment.arguments import DEMO, ModelArguments
+from hf_select.experiment.pool import Pool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PACKED = "packed"
+
+
+def load_tokenizer(model: ModelArguments, pool: Pool) -> PreTrainedTokenizerBase:
+    """Load the tokenizer, or train one on the pool for a model from scratch.
+
+    Args:
+        model: names it.
+        pool: its texts train the tokenizer of the demo model.
+
+    Returns:
+        The tokenizer, with a padding token.
+
+    Raises:
+        ModelError: if it has neither a padding nor an end-of-sequence token.
+    """
+    from transformers import AutoTokenizer
+
+    name = model.tokenizer_name or model.model_name_or_path
+    if name == DEMO:
+        from hf_select.demo.model import train_tokenizer
+
+        rows = pool.row_format.read(pool.dataset)
+        return train_tokenizer(row.prompt + row.response for row in rows)
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=None if model.tokenizer_name else model.model_revision)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ModelError(
+                f"The tokenizer {name!r} has neither a padding nor an end-of-sequence token; set one and save it."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
+    """Load the model to be trained.
+
+    Args:
+        model: names it.
+        tokenizer: its tokenizer.
+        seed: initial weights of the demo model.
+
+    Returns:
+        The model; with LoRA adapters if ``use_peft``.
+
+    Raises:
+        ModelError: if the tokenizer has more ids than the model embeds.
+    """
+    if model.model_name_or_path == DEMO:
+        from hf_select.demo.model import build_model
+
+        loaded: Any = build_model(tokenizer, seed)
+    else:
+        loaded = _from_pretrained(model.model_name_or_path, model)
+    n_embedded = loaded.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > n_embedded:
+        raise ModelError(
+            f"The tokenizer has {len(tokenizer)} ids and the model embeds {n_embedded}; use the model's own tokenizer, "
+            f"or resize the embeddings and save the model."
+        )
+    return _with_adapters(loaded, model) if model.use_peft else loaded
+
+
+def load_scorer(name: str, model: ModelArguments) -> PreTrainedModel:
+    """Load the model that scores the rows, if it is another one than the model to be trained."""
+    return _from_pretrained(name, model)
+
+
+def load_trained(folder: Path, model: ModelArguments) -> PreTrainedModel:
+    """Load what a training stage saved; adapters are merged into their base."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if not model.use_peft:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto")
+    else:
+        from peft import PeftModel
+
+        base = (
+            load_base(folder) if model.model_name_or_path == DEMO else _from_pretrained(model.model_name_or_path, model)
+        )
+        loaded = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return loaded.to(device).eval()  # type: ignore[no-any-return]
+
+
+def load_base(folder: Path) -> PreTrainedModel:
+    """The base of adapters over a model from scratch, which is saved beside them."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(str(folder / "base"), dtype="auto")  # type: ignore[no-any-return]
+
+
+def _from_pretrained(name: str, model: ModelArguments) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    attention = "sdpa" if model.attn_implementation == PACKED else model.attn_implementation
+    return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]
+        name, revision=model.model_revision, dtype=model.dtype, attn_implementation=attention
+    )
+
+
+def _with_adapters(loaded: Any, model: ModelArguments) -> PreTrainedModel:
+    from peft import LoraConfig, get_peft_model
+
+    modules = model.lora_target_modules
+    if model.lora_r < 1:
+        raise ConfigError(f"lora_r={model.lora_r} must be at least 1.")
+    config = LoraConfig(
+        r=model.lora_r,
+        lora_alpha=model.lora_alpha,
+        lora_dropout=model.lora_dropout,
+        target_modules=modules if modules == "all-linear" else modules.split(","),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(loaded, config)  # type: ignore[no-any-return]

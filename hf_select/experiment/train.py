@@ -1,0 +1,163 @@
+"""Training one arm with the stock ``Trainer``."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_select.errors import ConfigError
+from hf_select.experiment.arguments import Arguments
+from hf_select.experiment.model import PACKED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+    from hf_select.training.collator import DynamicPackCollator
+    from hf_select.training.padding import PaddingCollator
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What training one arm took.
+
+    Attributes:
+        rows: rows trained on.
+        tokens: tokens of one epoch, padding apart.
+        steps: optimiser steps.
+        training_seconds: wall time.
+        padding_fraction: share of padding in the batches of this process; ``None`` where workers collated.
+        peak_memory_bytes: peak of GPU memory, else of resident memory.
+        training_loss: mean loss over all steps.
+        loss_history: ``[step, loss]`` as logged.
+    """
+
+    rows: int
+    tokens: int
+    steps: int
+    training_seconds: float
+    padding_fraction: float | None
+    peak_memory_bytes: int
+    training_loss: float
+    loss_history: list[list[float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Any],
+    arguments: Arguments,
+    *,
+    seed: int,
+    folder: Path,
+    epochs: float | None = None,
+) -> TrainingRecord:
+    """Train a model on tokenised rows and save it.
+
+    A training that was killed goes on from its last checkpoint, if the arguments make it write any
+    (``--save_strategy``).
+
+    Args:
+        model: the model; trained in place.
+        tokenizer: its tokenizer.
+        rows: features with ``input_ids`` and ``labels`` (a dataset or a list).
+        arguments: the arguments of the run.
+        seed: order of the rows, dropout.
+        folder: where the model and its checkpoints go.
+        epochs: epochs instead of ``num_train_epochs``.
+
+    Returns:
+        What it took.
+
+    Raises:
+        ConfigError: if there is no row to train on.
+    """
+    from transformers.trainer_utils import get_last_checkpoint
+
+    from hf_select.training.attention import packed_attention
+
+    if len(rows) == 0:
+        raise ConfigError("There is no row to train on; check the budget and the gates.")
+    trainer, collator, watch = _trainer(model, tokenizer, rows, arguments, seed=seed, folder=folder, epochs=epochs)
+    packed = arguments.run.padding == "dynamic_pack" and arguments.model.attn_implementation == PACKED
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    with packed_attention(model) if packed else contextlib.nullcontext():
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model(str(folder))
+    history = [[entry["step"], float(entry["loss"])] for entry in trainer.state.log_history if "loss" in entry]
+    counted = arguments.training.dataloader_num_workers == 0 and collator.stats.n_tokens > 0
+    return TrainingRecord(
+        rows=len(rows),
+        tokens=sum(len(ids) for ids in _input_ids(rows)),
+        steps=trainer.state.global_step,
+        training_seconds=watch.seconds,
+        padding_fraction=collator.stats.padding_fraction if counted else None,
+        peak_memory_bytes=watch.peak_memory_bytes,
+        training_loss=float(outcome.training_loss),
+        loss_history=history,
+    )
+
+
+def make_collator(tokenizer: PreTrainedTokenizerBase, arguments: Arguments) -> DynamicPackCollator | PaddingCollator:
+    """The collator that ``--padding`` names.
+
+    Args:
+        tokenizer: gives the padding token.
+        arguments: the arguments of the run.
+
+    Returns:
+        The collator.
+    """
+    from hf_select.training.collator import DynamicPackCollator
+    from hf_select.training.padding import PaddingCollator
+
+    run, max_length = arguments.run, arguments.data.max_length
+    if run.padding == "dynamic_pack":
+        return DynamicPackCollator(tokenizer, max_length, run.packing_layout, run.packing_algorithm)
+    return PaddingCollator(tokenizer, max_length, padding=run.padding)
+
+
+def _trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Any],
+    arguments: Arguments,
+    *,
+    seed: int,
+    folder: Path,
+    epochs: float | None,
+) -> tuple[Trainer, Any, Any]:
+    from transformers import Trainer
+
+    from hf_select.callbacks import EfficiencyCallback, FiniteLossCallback
+
+    settings = copy.copy(arguments.training)
+    settings.output_dir = str(folder)
+    settings.seed = seed
+    settings.remove_unused_columns = False
+    settings.logging_nan_inf_filter = False
+    if epochs is not None:
+        settings.num_train_epochs, settings.max_steps = epochs, -1
+    collator = make_collator(tokenizer, arguments)
+    watch = EfficiencyCallback(collator.stats)
+    callbacks = [watch, FiniteLossCallback()]
+    trainer = Trainer(
+        model=model,
+        args=settings,
+        train_dataset=rows,  # type: ignore[arg-type]  # a list of features is a map-style dataset
+        data_collator=collator,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    return trainer, collator, watch
+
+
+def _input_ids(rows: Sequence[Any]) -> Sequence[Sequence[int]]:
+    return [row["input_ids"] for row in rows]

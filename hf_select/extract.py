@@ -1,0 +1,252 @@
+"""The first verb: read the signals that methods need, each pass once, into columns of the dataset.
+
+dataset -> rows -> text pass, embedding pass, forward pass, answer-alone pass -> signal_<name> columns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_select.errors import ConfigError, RowError
+from hf_select.rows import RowFormat
+from hf_select.signals.embedding import embedding_signals
+from hf_select.signals.forward import Values, answer_alone_signals, forward_signals
+from hf_select.signals.identity import texts_hash
+from hf_select.signals.keys import EMBEDDING, ROW_TOKENS, TEXT_LENGTH, Pass, Signal
+from hf_select.signals.source import Embed, Options, Source
+from hf_select.signals.store import CacheDir
+from hf_select.signals.text import row_tokens, text_length
+from hf_select.templates import Template
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+
+def extract(
+    dataset: Dataset,
+    needs: Iterable[Signal[Any]],
+    *,
+    model: Any = None,
+    tokenizer: Any = None,
+    embedder: Any = None,
+    columns: Mapping[str, str] | None = None,
+    template: str | Template | None = None,
+    max_length: int | None = None,
+    max_tokens_per_batch: int = 4096,
+    embed: Embed | None = None,
+    max_seq_length: int | None = None,
+    score_eos: bool = False,
+    revision: str | None = None,
+    cache_dir: CacheDir = None,
+    progress: bool = True,
+) -> Dataset:
+    """Add one column per signal.
+
+    A signal column that is already there is kept if nothing is given to read it anew (no ``model`` for the model
+    passes, no ``embedder`` for ``EMBEDDING``, neither tokenizer nor model for the text pass): it is then taken on your
+    word. Otherwise it is replaced, so that no column of another model or of edited rows is used by mistake; the store
+    in ``cache_dir`` makes that free where nothing has changed.
+
+    Args:
+        dataset: the dataset, one split.
+        needs: the signals, for example ``method.needs``.
+        model: the causal language model of the model passes: a Hub id, a path or an object (PEFT and DDP wrappers too).
+            A name is loaded in the checkpoint's dtype to this process's device; remote code is never run.
+        tokenizer: its tokenizer; a model given by name brings its own.
+        embedder: a sentence-transformers model (name, path or object), ``"tfidf"``, or ``None`` to pool the states of
+            ``model``.
+        columns: which column is the ``prompt``, ``response``, ``context``, ``label`` or ``messages``.
+        template: wording of the prompt: a name, a text with ``{prompt}``, or a ``Template``. By default
+            ``"question"``; ``"chat"`` for conversations with a chat template; ``"plain"`` for plain text.
+        max_length: tokens of a row at most, by default what the model was made for. Responses are cut to fit, prompts
+            never; both are counted and told.
+        max_tokens_per_batch: tokens of one forward pass. Halved batch by batch where memory does not suffice.
+        embed: what to embed: ``"prompt"`` (the default), ``"response"`` (the default of plain text) or ``"both"``.
+        max_seq_length: tokens after which a sentence-transformers model cuts a text; its own by default.
+        score_eos: end each response with the end-of-sequence token and score that too.
+        revision: revision of a model that is given by Hub id.
+        cache_dir: where finished shards lie, so that a killed run continues: ``None`` for
+            ``HF_HOME/hf_select/signals``, ``False`` for nowhere.
+        progress: show progress bars on the main process.
+
+    Returns:
+        The dataset with the columns ``signal_<name>``; all others unchanged.
+
+    Example:
+        ``extract(dataset, {RESPONSE_NLL, ANSWER_ALONE_NLL}, model="gpt2")``
+    """
+    options = Options(
+        template, max_length, max_tokens_per_batch, embed, max_seq_length, score_eos, revision, cache_dir, progress
+    )
+    return extract_with_source(dataset, needs, model, tokenizer, embedder, columns, options)[0]
+
+
+def extract_with_source(
+    dataset: Dataset,
+    needs: Iterable[Signal[Any]],
+    model: Any,
+    tokenizer: Any,
+    embedder: Any,
+    columns: Mapping[str, str] | None,
+    options: Options,
+) -> tuple[Dataset, Source | None]:
+    """``extract``, which also returns what the signals were read from.
+
+    Args:
+        dataset: the dataset, one split.
+        needs: the signals.
+        model: as in ``extract``.
+        tokenizer: as in ``extract``.
+        embedder: as in ``extract``.
+        columns: as in ``extract``.
+        options: the other options of ``extract``.
+
+    Returns:
+        The dataset with its columns, and the source; ``None`` if all columns were there.
+    """
+    check_dataset(dataset)
+    given = {"model": model is not None, "tokenizer": tokenizer is not None, "embedder": embedder is not None}
+    wanted = [signal for signal in needs if signal.column not in dataset.column_names or _is_given(signal, given)]
+    for signal in wanted:
+        _require(signal, given, model)
+    if not wanted:
+        return dataset, None
+    row_format = RowFormat.detect(dataset, columns)
+    source = Source(row_format.read(dataset), row_format, model, tokenizer, embedder, options)
+    return with_columns(dataset, read_signals(wanted, source)), source
+
+
+def read_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
+    """Run the passes that the wanted signals need, each once.
+
+    Args:
+        wanted: the signals.
+        source: what they are read from.
+
+    Returns:
+        Their arrays, one value per row.
+    """
+    values: Values = {}
+    for read_in, run in _PASSES.items():
+        if now := [signal for signal in wanted if _pass_of(signal, source.embedder is not None) is read_in]:
+            values |= run(now, source)
+    return values
+
+
+def with_columns(dataset: Dataset, values: Values) -> Dataset:
+    """The dataset with one column per signal; the fingerprint depends on the values alone.
+
+    Args:
+        dataset: the dataset.
+        values: ``(N,)`` or ``(N, D)`` array of each signal.
+
+    Returns:
+        The dataset with the columns added, or replaced.
+    """
+    import datasets
+
+    there = [signal.column for signal in values if signal.column in dataset.column_names]
+    dataset = dataset.remove_columns(there) if there else dataset
+    for signal, array in values.items():
+        fingerprint = texts_hash([dataset._fingerprint, signal.column, str(array.dtype), array.tobytes().hex()])[:16]
+        column = _arrow(array)
+        dataset = dataset.add_column(
+            signal.column,
+            column,
+            new_fingerprint=fingerprint,
+            feature=datasets.Features.from_arrow_schema(_schema(column))["column"],
+        )
+    return dataset
+
+
+def check_dataset(dataset: Any) -> None:
+    """Refuse what is not one finite, non-empty split.
+
+    Args:
+        dataset: what came.
+
+    Raises:
+        RowError: if it is something else than a ``datasets.Dataset`` with rows.
+    """
+    import datasets
+
+    if isinstance(dataset, datasets.DatasetDict | datasets.IterableDatasetDict):
+        splits = ", ".join(repr(str(split)) for split in dataset)
+        raise RowError(f"A dataset with splits came ({splits}); give one of them, for example dataset['train'].")
+    if isinstance(dataset, datasets.IterableDataset):
+        raise RowError(
+            "A streamed dataset came; row ids and budgets need all rows. Load it without streaming, or make it a "
+            "Dataset with Dataset.from_generator."
+        )
+    if not isinstance(dataset, datasets.Dataset):
+        raise RowError(f"A datasets.Dataset was expected and {type(dataset).__name__} came; see Dataset.from_list.")
+    if len(dataset) == 0:
+        raise RowError("The dataset has no rows. Check the split, and the filters and gates before it.")
+
+
+def _text_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
+    values: Values = {}
+    if TEXT_LENGTH in wanted:
+        values[TEXT_LENGTH] = text_length(source.rows)
+    if ROW_TOKENS in wanted:
+        values[ROW_TOKENS] = row_tokens(source.encoded, source.options.max_length)
+    return values
+
+
+_PASSES: dict[Pass, Callable[[Collection[Signal[Any]], Source], Values]] = {
+    Pass.TEXT: _text_signals,
+    Pass.EMBEDDING: embedding_signals,
+    Pass.FORWARD: forward_signals,
+    Pass.ANSWER_ALONE: answer_alone_signals,
+}
+
+
+def _pass_of(signal: Signal[Any], has_embedder: bool) -> Pass:
+    """Without an embedder the model's own states are the embedding, and they are pooled in the forward pass."""
+    return Pass.FORWARD if signal == EMBEDDING and not has_embedder else signal.read_in
+
+
+def _is_given(signal: Signal[Any], given: Mapping[str, bool]) -> bool:
+    """Whether there is something to read a signal anew that has a column already."""
+    if signal == EMBEDDING:
+        return given["embedder"]
+    if signal.read_in is Pass.TEXT:
+        return given["tokenizer"] or given["model"]
+    return given["model"]
+
+
+def _require(signal: Signal[Any], given: Mapping[str, bool], model: Any) -> None:
+    """Refuse a signal for which nothing was given, before anything is loaded."""
+    if signal.read_in not in _PASSES:
+        raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass, which extract lacks.")
+    has_tokenizer = given["tokenizer"] or (given["model"] and isinstance(model, str) or hasattr(model, "__fspath__"))
+    missing = None
+    if _pass_of(signal, given["embedder"]) in (Pass.FORWARD, Pass.ANSWER_ALONE):
+        if not given["model"]:
+            missing = "model= (a Hub id, a path or an object)"
+        elif not has_tokenizer:
+            missing = "tokenizer= (the model came as an object)"
+        if missing and signal == EMBEDDING:
+            missing = f"embedder= (a sentence-transformers model, or 'tfidf' for none), or {missing}"
+    elif signal == ROW_TOKENS and not has_tokenizer:
+        missing = "tokenizer="
+    if missing:
+        raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass: give {missing}.")
+
+
+def _arrow(array: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+    return flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+
+
+def _schema(column: pa.Array) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema({"column": column.type})

@@ -1,0 +1,1 @@
+"""Quality: how hard or how useful each row is for a model."""

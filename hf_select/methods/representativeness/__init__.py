@@ -1,0 +1,1 @@
+"""Representativeness: how well the picks stand for the whole pool."""

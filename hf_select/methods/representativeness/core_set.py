@@ -1,0 +1,94 @@
+"""Core-set: the rows that leave no other row far from a pick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hf_select.errors import ConfigError
+from hf_select.methods.base import Exclusions, Picks
+from hf_select.methods.field import require_choice, require_whole
+from hf_select.methods.representativeness.embedded import Embedded
+from hf_select.methods.representativeness.k_center import k_center
+from hf_select.signals.keys import EMBEDDING, Indices, Signals
+
+
+@dataclass(frozen=True)
+class CoreSet(Embedded):
+    """k-center greedy: pick the row farthest from all picks so far, again and again.
+
+    ``i_t = argmax_i min_{c in picks} ||e_i - e_c||_2``
+
+    Labelled rows (``signals.labelled``) are centres from the start and are not picked again.
+
+    Attributes:
+        init: first pick where no row is labelled: ``"farthest_from_mean"``, ``"random"``, or a row id.
+
+    Needs:
+        ``embedding``.
+
+    Higher means:
+        Farther from every earlier pick when it was picked; the scores never grow, and the last one bounds the
+        distance of every row to its nearest pick.
+
+    Cost:
+        O(N k D) time at the speed of matrix products, O(N D) memory.
+
+    Source:
+        Sener and Savarese 2018 (algorithm 1); Gonzalez 1985.
+
+    Differs from the source:
+        The start is fixed by a rule (public implementations start at row 0 or at random). Distances that rounding
+        cannot tell apart are ties and go to the lower row id. Exact duplicates are picked last instead of failing.
+    """
+
+    name = "core_set"
+    citation = "Sener and Savarese 2018, arXiv:1708.00489; Gonzalez 1985, doi:10.1016/0304-3975(85)90224-5"
+
+    init: int | Literal["farthest_from_mean", "random"] = "farthest_from_mean"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.init, str):
+            require_choice("init", self.init, ("farthest_from_mean", "random"))
+        else:
+            require_whole("init", self.init, minimum=0)
+
+    def exclusions(self, signals: Signals) -> Exclusions:
+        """Rows that lie nowhere, and rows that are centres already."""
+        if signals.labelled is None:
+            return super().exclusions(signals)
+        return {**super().exclusions(signals), "labelled already": signals.labelled}
+
+    def choose(self, signals: Signals, rows: Indices, k: int, rng: np.random.Generator) -> Picks:
+        """The ``k`` rows in greedy order, each with its distance to the nearest earlier pick or labelled row."""
+        vectors = signals[EMBEDDING]
+        centres = None
+        if signals.labelled is not None:
+            known = vectors[signals.labelled]
+            centres = known[np.isfinite(known).all(axis=1)]
+        positions, distances = k_center(vectors[rows], k, centres=centres, first=self._first(rows, rng))
+        return Picks(rows[positions], distances)
+
+    def _first(self, rows: Indices, rng: np.random.Generator) -> int | None:
+        """Where to start.
+
+        Args:
+            rows: ``(M,)`` eligible row ids, ascending.
+            rng: draws a random start.
+
+        Returns:
+            Position in ``rows`` of the first pick; ``None`` for the row farthest from the mean.
+
+        Raises:
+            ConfigError: if ``init`` is a row id that is not eligible.
+        """
+        if self.init == "farthest_from_mean":
+            return None
+        if self.init == "random":
+            return int(rng.integers(len(rows)))
+        place = int(np.searchsorted(rows, self.init))
+        if place == len(rows) or rows[place] != self.init:
+            raise ConfigError(f"init={self.init} is not an eligible row id; give one of the {len(rows)} eligible rows.")
+        return place

@@ -1,0 +1,120 @@
+"""The model passes: the response after its prompt, and the response alone.
+
+The forward pass also pools hidden states, so an embedding made of the model's own states costs no pass of its own.
+Each pass has its own plan of batches; no value depends on which other signals were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_select.errors import ConfigError, RowError
+from hf_select.signals.engine import Request, run_model
+from hf_select.signals.identity import segments_hash
+from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE, RESPONSE_NLL, RESPONSE_TOKENS, Signal
+from hf_select.signals.source import Source
+from hf_select.signals.store import Arrays
+
+Values = dict[Signal[Any], NDArray[Any]]
+
+
+def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
+    """Read ``RESPONSE_NLL``, ``RESPONSE_TOKENS``, ``HIDDEN_STATE`` and the model's own ``EMBEDDING``.
+
+    Args:
+        wanted: which of them.
+        source: rows, model and tokenizer.
+
+    Returns:
+        Their arrays; NaN where a row has no response token that can be scored, or nothing to embed.
+
+    Raises:
+        ConfigError: if no row has the part that is to be embedded.
+    """
+    values: Values = {}
+    if RESPONSE_TOKENS in wanted:
+        values[RESPONSE_TOKENS] = source.encoded.n_scored
+    pools = {signal: pool for signal, pool in ((HIDDEN_STATE, "row"), (EMBEDDING, _pool(source))) if signal in wanted}
+    needs_nll = RESPONSE_NLL in wanted
+    if not pools and not needs_nll:
+        return values
+    segments = source.encoded.conditional()
+    if EMBEDDING in wanted and not any(len(segment[source.embed == "response"]) for segment in segments):
+        raise ConfigError(f"No row has a {source.embed} to embed; give embed='both'.")
+    found = _run(source, Request("forward", segments, nll=needs_nll, pools=tuple(sorted(set(pools.values())))))
+    if needs_nll:
+        values[RESPONSE_NLL] = found["nll"]
+    for signal, pool in pools.items():
+        values[signal] = found[pool] if signal is HIDDEN_STATE else unit_rows(found[pool])
+    return values
+
+
+def answer_alone_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
+    """Read the loss of each response without its prompt, over the same tokens as ``RESPONSE_NLL``.
+
+    Args:
+        wanted: signals of ``answer_alone_nll``; each prefix is a pass.
+        source: rows, model and tokenizer.
+
+    Returns:
+        Their arrays; NaN where a row has no response token that can be scored.
+
+    Raises:
+        ConfigError: if a prefix is so long that a row no longer fits into ``max_length``.
+    """
+    values: Values = {}
+    for signal in wanted:
+        prefix = None
+        if signal.option:
+            prefix = np.asarray(source.tokenizer.encode(signal.option), dtype=np.int32)
+            if getattr(source.tokenizer, "add_eos_token", False) and prefix[-1] == source.tokenizer.eos_token_id:
+                prefix = prefix[:-1]
+        segments = source.encoded.alone(prefix)
+        longest = max(segment.n_tokens for segment in segments)
+        if source.max_length is not None and longest > source.max_length:
+            raise ConfigError(
+                f"The prefix {signal.option!r} is longer than a prompt: {longest} tokens with its response, and "
+                f"max_length={source.max_length}. Lower max_length by {longest - source.max_length}."
+            )
+        values[signal] = _run(source, Request("answer-alone", segments))["nll"]
+    return values
+
+
+def unit_rows(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Vectors scaled to length 1; a zero vector has no direction and becomes NaN.
+
+    Args:
+        vectors: ``(N, D)``.
+
+    Returns:
+        ``(N, D)`` float32.
+    """
+    exact = np.asarray(vectors, dtype=np.float64)
+    norms = np.linalg.norm(exact, axis=1, keepdims=True)
+    return (exact / np.where(norms > 0, norms, np.nan)).astype(np.float32)
+
+
+def _pool(source: Source) -> str:
+    return "row" if source.embed == "both" else source.embed
+
+
+def _run(source: Source, request: Request) -> Arrays:
+    if request.nll and not any(len(segment.target) for segment in request.segments):
+        raise RowError(
+            f"None of the {len(request.segments)} rows has a response token to score (form {source.row_format.form!r}, "
+            f"max_length={source.max_length}). Name the response column with columns=, or raise max_length."
+        )
+    store = source.model_store(
+        request.name, segments=segments_hash(request.segments), nll=request.nll, pools=list(request.pools)
+    )
+    return run_model(
+        source.model,
+        request,
+        max_tokens_per_batch=source.options.max_tokens_per_batch,
+        store=store,
+        progress=source.options.progress,
+    )

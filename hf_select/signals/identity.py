@@ -1,0 +1,157 @@
+"""What a signal was computed from, as hashes of content: the same inputs have the same identity in every process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+
+from hf_select.errors import ModelError
+from hf_select.signals.plan import Segment
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+_VOLATILE = ("_name_or_path", "transformers_version", "use_cache")  # of a config: where it came from, not what it is
+
+
+def key_of(data: Any) -> str:
+    """Hash of plain data, the same in every process.
+
+    Args:
+        data: what JSON can hold; anything else counts as its text.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+    return str(xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass")))
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """Hash of the weights as they are in memory.
+
+    Args:
+        model: any module.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        ModelError: if the weights are spread over processes (FSDP) or not loaded (meta device).
+    """
+    import torch
+
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        if hasattr(tensor, "full_tensor") or tensor.is_meta:
+            raise ModelError(
+                f"Weight {name!r} is not whole in this process (FSDP or meta device); a pass needs the whole model in "
+                f"each process. Load it plainly, or pass its path."
+            )
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().data)
+    return str(digest.hexdigest())
+
+
+def model_identity(model: torch.nn.Module) -> dict[str, Any]:
+    """What decides the outputs of a model: weights, configuration, dtype and kind of device.
+
+    Its name and revision are not part of it: they say where the weights came from, and the weights are hashed.
+
+    Args:
+        model: the model, bare or wrapped (DDP).
+
+    Returns:
+        Plain data.
+    """
+    from accelerate.utils import extract_model_from_parallel
+
+    bare = extract_model_from_parallel(model, keep_torch_compile=False)
+    config = bare.config.to_dict() if hasattr(bare, "config") else {}
+    config = {name: value for name, value in config.items() if name not in _VOLATILE}
+    parameter = next(bare.parameters())
+    return {
+        "class": type(bare).__name__,
+        "weights": weights_hash(bare),
+        "config": key_of(config),
+        "dtype": str(parameter.dtype),
+        "device": parameter.device.type,
+    }
+
+
+def model_origin(model: torch.nn.Module) -> dict[str, str | None]:
+    """Where a model came from, for people: its name or path and its revision on the Hub.
+
+    Args:
+        model: the model.
+
+    Returns:
+        ``name_or_path`` and ``revision``, ``None`` where unknown.
+    """
+    config = getattr(getattr(model, "module", model), "config", None)
+    name, revision = getattr(config, "_name_or_path", None), getattr(config, "_commit_hash", None)
+    return {"name_or_path": name or None, "revision": revision or None}
+
+
+def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash of everything a tokenizer consists of: its pipeline or vocabulary, special tokens and chat template.
+
+    Args:
+        tokenizer: the tokenizer.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    serialised = json.loads(backend.to_str()) if backend is not None else sorted(tokenizer.get_vocab().items())
+    if backend is not None:  # a call with truncation or padding leaves these behind
+        serialised.pop("truncation", None), serialised.pop("padding", None)
+    parts = [
+        type(tokenizer).__name__,
+        serialised,
+        tokenizer.special_tokens_map,
+        tokenizer.chat_template,
+        {name: getattr(tokenizer, name, None) for name in ("add_bos_token", "add_eos_token", "add_prefix_space")},
+    ]
+    return key_of(parts)
+
+
+def segments_hash(segments: Sequence[Segment]) -> str:
+    """Hash of the token ids that a pass reads, row by row.
+
+    Args:
+        segments: one per row.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    digest = xxhash.xxh3_128()
+    for context, target in segments:
+        digest.update(np.asarray([len(context), len(target)], dtype=np.int64).data)
+        digest.update(np.ascontiguousarray(context, dtype=np.int32).tobytes())
+        digest.update(np.ascontiguousarray(target, dtype=np.int32).tobytes())
+    return str(digest.hexdigest())
+
+
+def texts_hash(texts: Iterable[str]) -> str:
+    """Hash of texts in order.
+
+    Args:
+        texts: the texts.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    digest = xxhash.xxh3_128()
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return str(digest.hexdigest())

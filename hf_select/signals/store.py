@@ -1,0 +1,144 @@
+"""Finished shards on disk: a killed run continues, and a changed input never finds an old signal.
+
+    <cache_dir>/<key>/shard-00003-of-00012.safetensors    arrays and their checksum, whole or absent
+    <cache_dir>/<key>/manifest.json                       what the key was made of; written last
+
+The key is a hash of everything the values depend on, so nothing has to be invalidated: another input is another
+folder. A shard carries its own checksum; one that is torn or altered is computed again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import xxhash
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from hf_select.errors import ConfigError, DiskSpaceError
+from hf_select.files import replace_file, write_json
+from hf_select.signals.identity import key_of
+
+logger = logging.getLogger("hf_select")
+
+Arrays = dict[str, NDArray[Any]]
+CacheDir = str | Path | Literal[False] | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """The shards of one pass over one dataset.
+
+    Attributes:
+        folder: where they lie.
+        identity: what the values depend on, as plain data.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any]
+
+    def read(self, shard: int, n_shards: int) -> Arrays | None:
+        """One shard, or ``None`` if it is not there or does not match its checksum.
+
+        Args:
+            shard: its number, from 0.
+            n_shards: how many there are.
+
+        Returns:
+            Its arrays.
+        """
+        path = self._path(shard, n_shards)
+        if not path.is_file():
+            return None
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                checksum = (file.metadata() or {}).get("xxh3")
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except (safetensors.SafetensorError, OSError, ValueError) as reason:
+            logger.warning("%s is torn (%s); computing it again.", path, reason)
+            return None
+        if checksum != _checksum(arrays):
+            logger.warning("%s does not match its checksum; computing it again.", path)
+            return None
+        return arrays
+
+    def write(self, shard: int, n_shards: int, arrays: Arrays) -> None:
+        """Write one shard, whole or not at all.
+
+        Args:
+            shard: its number, from 0.
+            n_shards: how many there are.
+            arrays: its arrays.
+
+        Raises:
+            ConfigError: if the folder cannot be written.
+            DiskSpaceError: if the disk is full.
+        """
+        path = self._path(shard, n_shards)
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        metadata = {"xxh3": _checksum(whole)}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for orphan in path.parent.glob(f".{path.name}.*.tmp"):  # of a run that was killed while it wrote this shard
+                orphan.unlink(missing_ok=True)
+            replace_file(path, lambda temporary: save_file(whole, temporary, metadata=metadata))
+        except (OSError, safetensors.SafetensorError) as reason:
+            n_bytes = sum(array.nbytes for array in whole.values())
+            if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(reason):
+                raise DiskSpaceError(
+                    f"No space left for a shard of {n_bytes / 1e6:.1f} MB in {path.parent}; free some, or give another "
+                    f"cache_dir (cache_dir=False stores nothing). Finished shards are kept."
+                ) from reason
+            raise ConfigError(
+                f"Cannot write to {path.parent} ({reason}). Give another cache_dir, or cache_dir=False to store nothing."
+            ) from reason
+
+    def finish(self, n_shards: int) -> None:
+        """Write the manifest: all shards are there.
+
+        Args:
+            n_shards: how many there are.
+        """
+        names = [self._path(shard, n_shards).name for shard in range(n_shards)]
+        write_json(self.folder / "manifest.json", {"identity": dict(self.identity), "shards": names})
+
+    def _path(self, shard: int, n_shards: int) -> Path:
+        return self.folder / f"shard-{shard:05d}-of-{n_shards:05d}.safetensors"
+
+
+def open_store(cache_dir: CacheDir, identity: Mapping[str, Any]) -> Store | None:
+    """The store of one pass.
+
+    Args:
+        cache_dir: a folder; ``None`` for ``HF_HOME/hf_select/signals``, ``False`` for no store.
+        identity: everything the values depend on, as plain data.
+
+    Returns:
+        The store, or ``None`` for none.
+    """
+    if cache_dir is False:
+        return None
+    return Store(_root(cache_dir) / key_of(identity), identity)
+
+
+def _root(cache_dir: str | Path | None) -> Path:
+    if cache_dir is not None:
+        return Path(cache_dir)
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "hf_select" / "signals"
+
+
+def _checksum(arrays: Arrays) -> str:
+    digest = xxhash.xxh3_128()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data if arrays[name].size else b"")
+    return str(digest.hexdigest())

@@ -1,0 +1,132 @@
+"""CodeACT: select by difficulty inside clusters (CDAS), train with Dynamic Pack, evaluate, report.
+
+The embedded default, offline, in minutes on two cores (a small Llama from scratch on generated tasks):
+
+    HF_ALLOW_CODE_EVAL=1 accelerate launch recipes/codeact.py
+
+Your model and data:
+
+    accelerate launch --config_file recipes/accelerate/ddp.yaml recipes/codeact.py \
+        --model_name_or_path deepseek-ai/deepseek-coder-6.7b-base --dataset_name ise-uiuc/Magicoder-OSS-Instruct-75K \
+        --columns prompt=problem,response=solution --arms full,random:40%,cdas:40% --output_dir runs/oss
+
+The paper's settings are in recipes/configs (``--config``; the command line wins over the file). The run lands in
+``output_dir``: results.json, report.md with plots, a card, and the selection, model and samples of every arm. A run
+that was cut off goes on with ``--resume``.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning OpenMP threads slow shared cores down many times
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hf_select.errors import HfSelectError
+from hf_select.experiment.arguments import Arguments, parse_arguments
+from hf_select.experiment.arm import Arm, parse_arms
+from hf_select.experiment.estimate import announce
+from hf_select.experiment.launch import prepare_process
+from hf_select.experiment.process import on_main_process
+from hf_select.experiment.results import arm_entry, run_results, seed_measures
+from hf_select.experiment.run import Run
+from hf_select.experiment.trial import Trial
+from hf_select.files import write_json
+
+DEMO_CONFIG = Path(__file__).parent / "configs" / "codeact_demo.yaml"
+
+logger = logging.getLogger("hf_select")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the recipe.
+
+    Args:
+        argv: the words of the command line; ``None`` for the process's own.
+
+    Returns:
+        The exit status: 0, or 2 with a message where the input cannot be used.
+    """
+    try:
+        arguments = parse_arguments(argv, description=__doc__ or "", default_config=DEMO_CONFIG)
+        with prepare_process(arguments):
+            run_recipe(arguments)
+    except HfSelectError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0
+
+
+def run_recipe(arguments: Arguments) -> None:
+    """Select, train and measure every arm with every seed, then report.
+
+    Args:
+        arguments: the arguments of the run.
+    """
+    arms = parse_arms(arguments.selection.arms, arguments.selection.budgets)
+    run = Run.open(
+        arguments.training.output_dir or "runs/codeact",
+        arguments.settings(),
+        resume=arguments.run.resume,
+        overwrite=arguments.run.overwrite_output_dir,
+    )
+    measures: dict[Arm, list[dict[str, object]]] = {arm: [] for arm in arms}
+    gates: Counter[str] = Counter()
+    trial: Trial | None = None
+    for seed in arguments.seeds:
+        trial = Trial.prepare(run, arguments, arms, seed)
+        announce(trial, arms)
+        if any(arm.gated for arm in arms):
+            gates.update(trial.gate()["counts"])
+        seconds = trial.extract(arms)
+        for arm in arms:
+            selection, selection_seconds = trial.select(arm, seconds)
+            training = trial.train(arm, selection)
+            measured = trial.measure(arm)
+            entry = seed_measures(seed, selection_seconds, training, measured)
+            measures[arm].append(entry)
+            logger.info("%s, seed %d: %s", arm.name, seed, _summary(entry))
+    assert trial is not None, "parse_arguments refuses an empty list of seeds"
+    on_main_process(lambda: _write(run, arguments, trial, measures, gates))
+
+
+def _write(
+    run: Run, arguments: Arguments, trial: Trial, measures: dict[Arm, list[dict[str, object]]], gates: Counter[str]
+) -> None:
+    """Write results.json, the report with its plots, and the model card; print the table."""
+    from hf_select.report import write_report
+
+    pool = trial.pool
+    results = run_results(
+        "codeact",
+        arguments,
+        [arm_entry(arm, per_seed) for arm, per_seed in measures.items()],
+        dataset={"name": pool.name, "n_rows": len(pool.dataset), "columns": pool.dataset.column_names},
+        gates=gates,
+        junk_fraction=pool.junk_fraction,
+    )
+    write_json(run.folder / "results.json", results)
+    report = write_report(run.folder, results)
+    print(f"\n{report.read_text(encoding='utf-8').partition('<!-- end of summary -->')[0]}", flush=True)
+    print(f"Everything else: {report}")
+    if not arguments.executes_code:
+        print("pass@1 is empty: no model-written code was run. Turn it on by --allow_code_eval --resume.")
+
+
+def _summary(entry: dict[str, object]) -> str:
+    """One arm in a line."""
+    score = entry["pass_at_1"]
+    passed = "not executed" if score is None else f"{score:.3f}"
+    return (
+        f"{entry['rows']} rows, {entry['training_seconds']:.1f} s training, pass@1 {passed}, "
+        f"validation loss {entry['validation_loss']:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""The laws: what every method of ``METHODS`` promises, checked for every one of them and for its variants.
+
+A method that is added is checked without a line here; a variant worth checking is one line in ``VARIANTS``.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import random
+import warnings
+
+import numpy as np
+import pytest
+import yaml
+
+import hf_select.methods
+from hf_select.errors import BudgetError, ConfigError, MissingSignalError
+from hf_select.methods import METHODS, Method, Scorer, make
+from hf_select.methods.catalogue import SECTIONS, sections
+from hf_select.signals.keys import ROW_TOKENS, Pass, Signal, Signals
+
+VARIANTS: dict[str, list[dict]] = {
+    "core_set": [{"init": "random"}, {"init": 5}],
+    "k_means": [{"max_clusters": 3}],
+    "graph_density": [{"metric": "euclidean"}, {"n_neighbours": 500}, {"gamma": 2.0}],
+    "perplexity": [{"prefer": "high"}],
+    "ifd": [{"ratio": "loss", "prefix": "### Response:", "max_inclusive": True}, {"max_ifd": None}],
+    "cdas": [{"n_clusters": 3, "seed": 7}, {"within": "random"}, {"max_ifd": 0.9}],
+}
+CASES = [make(name, **fields) for name in METHODS for fields in ({}, *VARIANTS.get(name, []))]
+SCORERS = [case for case in CASES if isinstance(case, Scorer)]
+ORDERED = [case for case in CASES if case.ordered]
+N_ROWS = 60
+
+
+def label(method: Method) -> str:
+    config = method.config()
+    changed = {k: v for k, v in config.items() if k != "name" and v != make(method.name).config()[k]}
+    return f"{method.name}-{changed}" if changed else method.name
+
+
+every_method = pytest.mark.parametrize("method", CASES, ids=label)
+
+
+def signals_for(method: Method, n_rows: int = N_ROWS, seed: int = 0, **masks) -> Signals:
+    """Random signals of the shapes that the method declares."""
+    rng = np.random.default_rng(seed)
+    return Signals(
+        {signal: values_of(signal, n_rows, rng) for signal in sorted(method.needs, key=lambda s: s.name)},
+        n_rows=n_rows,
+        **masks,
+    )
+
+
+def values_of(signal: Signal, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    if signal.shape == "(N, D)":
+        vectors = rng.normal(size=(n_rows, 8)).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    if signal.read_in is Pass.ANSWER_ALONE:  # mostly above the loss with a prompt, so that most rows have IFD < 1
+        return rng.uniform(0.8, 3.0, size=n_rows)
+    return rng.uniform(0.1, 1.0, size=n_rows)
+
+
+def pick(method: Method, signals: Signals, k: int, seed: int = 3):
+    return method.pick(signals, k, np.random.default_rng(seed))
+
+
+def test_the_cases_cover_every_method():
+    assert {case.name for case in CASES} == set(METHODS)
+    assert set(VARIANTS) <= set(METHODS)
+    assert len(CASES) == len(METHODS) + sum(map(len, VARIANTS.values())) >= 20
+    assert len(SCORERS) >= 5
+    assert len(ORDERED) >= 10
+
+
+def test_the_table_holds_every_method_of_the_package():
+    for module in pkgutil.walk_packages(hf_select.methods.__path__, "hf_select.methods."):
+        importlib.import_module(module.name)
+    found, queue = set(), [Method]
+    while queue:
+        for child in queue.pop().__subclasses__():
+            queue.append(child)
+            if not inspect.isabstract(child) and child.__module__.startswith("hf_select.") and "name" in vars(child):
+                found.add(child)
+    assert found == set(METHODS.values())
+    assert all(name == method.name for name, method in METHODS.items())
+
+
+@every_method
+def test_reads_only_what_it_declares(method):
+    signals = signals_for(method)
+    lone = pick(method, signals, 10)
+    more = Signals({**{s: signals[s] for s in signals}, ROW_TOKENS: np.arange(N_ROWS)}, n_rows=N_ROWS)
+    assert pick(method, more, 10).indices.tolist() == lone.indices.tolist()
+    for missing in method.needs:
+        fewer = Signals({s: signals[s] for s in signals if s != missing}, n_rows=N_ROWS)
+        with pytest.raises(MissingSignalError, match=missing.name):
+            pick(method, fewer, 10)
+
+
+@every_method
+def test_same_seed_same_picks_and_global_random_state_untouched(method):
+    signals = signals_for(method)
+    before = (random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2])  # noqa: NPY002
+    first, second = pick(method, signals, 20), pick(method, signals, 20)
+    after = (random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2])  # noqa: NPY002
+    assert first.indices.tolist() == second.indices.tolist()
+    assert first.scores.tolist() == second.scores.tolist()
+    assert before == after
+
+
+@every_method
+@pytest.mark.parametrize("k", [1, 2, 7, 31])
+def test_picks_are_distinct_row_ids_exactly_k_with_finite_scores(method, k):
+    signals = signals_for(method)
+    indices, scores = pick(method, signals, k)
+    assert indices.dtype == np.int64
+    assert scores.dtype == np.float64
+    assert indices.shape == scores.shape == (k,)
+    assert len(set(indices.tolist())) == k
+    assert set(indices.tolist()) <= set(method.eligible(signals).tolist())
+    assert np.isfinite(scores).all()
+
+
+@every_method
+def test_all_eligible_rows_when_k_is_their_number_and_a_warning_beyond(method):
+    signals = signals_for(method)
+    eligible = method.eligible(signals).tolist()
+    assert sorted(pick(method, signals, len(eligible)).indices.tolist()) == eligible
+    none_of_the_last = Signals(
+        {s: signals[s] for s in signals}, candidates=np.arange(N_ROWS) < N_ROWS - 5, n_rows=N_ROWS
+    )
+    with pytest.warns(UserWarning, match=f"{N_ROWS} rows were asked for and only"):
+        indices = pick(method, none_of_the_last, N_ROWS).indices
+    assert sorted(indices.tolist()) == [row for row in eligible if row < N_ROWS - 5]
+
+
+@every_method
+def test_a_number_of_rows_that_cannot_be_is_refused(method):
+    for k in (0, -1, N_ROWS + 1):
+        with pytest.raises(BudgetError, match=f"1..{N_ROWS}"):
+            pick(method, signals_for(method), k)
+
+
+@every_method
+def test_no_eligible_row_gives_no_pick(method):
+    signals = signals_for(method, candidates=np.zeros(N_ROWS, dtype=bool))
+    with pytest.warns(UserWarning, match="only 0 are eligible"):
+        indices, scores = pick(method, signals, 3)
+    assert len(indices) == len(scores) == 0
+
+
+@every_method
+def test_ids_are_row_ids_and_not_positions_among_candidates(method):
+    """Seven rows put before all others, and not to be picked, move every pick by seven and change nothing else."""
+    signals, n_before = signals_for(method), 7
+    junk = signals_for(method, n_rows=n_before, seed=99)
+    longer = Signals(
+        {s: np.concatenate([junk[s], signals[s]]) for s in signals},
+        candidates=np.arange(N_ROWS + n_before) >= n_before,
+        n_rows=N_ROWS + n_before,
+    )
+    moved = dataclasses.replace(method, init=method.init + n_before) if isinstance(_init(method), int) else method
+    expected, found = pick(method, signals, 25), pick(moved, longer, 25)
+    assert found.indices.tolist() == (expected.indices + n_before).tolist()
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
+
+
+def _init(method: Method):
+    return getattr(method, "init", None)
+
+
+@every_method
+def test_candidates_alone_are_picked(method):
+    allowed = np.random.default_rng(5).random(N_ROWS) < 0.5
+    allowed[5] = True
+    signals = signals_for(method, candidates=allowed)
+    k = len(method.eligible(signals))
+    assert 5 <= k < N_ROWS
+    assert allowed[pick(method, signals, k).indices].all()
+
+
+@every_method
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rows_without_finite_signals_are_excluded_with_a_reason(method, bad):
+    signals = signals_for(method)
+    lost = [0, 17, 40]
+    for number, signal in enumerate(sorted(method.needs, key=lambda s: s.name)):
+        signals[signal][lost[number % 3]] = bad
+    hurt = set(lost[: len(method.needs)])
+    reasons = method.exclusions(signals)
+    assert all(mask.dtype == bool and mask.shape == (N_ROWS,) for mask in reasons.values())
+    counted = {int(row) for reason, mask in reasons.items() if "finite" in reason for row in np.flatnonzero(mask)}
+    assert counted == hurt
+    eligible = method.eligible(signals)
+    indices = pick(method, signals, len(eligible)).indices
+    assert not hurt & set(indices.tolist())
+
+
+@every_method
+def test_inputs_are_not_changed(method):
+    signals = signals_for(method, candidates=np.ones(N_ROWS, dtype=bool))
+    before = {s: signals[s].copy() for s in signals}
+    for s in signals:
+        signals[s].setflags(write=False)
+    signals.candidates.setflags(write=False)
+    pick(method, signals, 20)
+    assert all(np.array_equal(before[s], signals[s]) for s in before)
+    assert signals.candidates.all()
+
+
+@pytest.mark.parametrize("method", ORDERED, ids=label)
+def test_an_ordered_method_is_prefix_stable(method):
+    signals = signals_for(method)
+    longest = pick(method, signals, 40)
+    for k in (1, 2, 13, 39):
+        shorter = pick(method, signals, k)
+        assert shorter.indices.tolist() == longest.indices[:k].tolist()
+        assert shorter.scores.tolist() == longest.scores[:k].tolist()
+
+
+@pytest.mark.parametrize("method", [case for case in CASES if case.name != "random"], ids=label)
+def test_ties_go_to_the_lower_row_id(method):
+    """All rows are alike: a scorer picks them in order, any other method at least starts at the first."""
+    signals = Signals(
+        {s: np.repeat(values_of(s, 1, np.random.default_rng(0)), N_ROWS, axis=0) for s in method.needs}, n_rows=N_ROWS
+    )
+    if getattr(method, "init", "farthest_from_mean") != "farthest_from_mean" or getattr(method, "within", "") == "random":
+        pytest.skip("starts where it is told, or at random")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*embeddings differ")
+        indices = pick(method, signals, 9).indices.tolist()
+    assert indices[0] == 0
+    if method.name != "graph_density":  # its penalty moves it away from the neighbours of a pick
+        assert indices == list(range(9))
+
+
+@pytest.mark.parametrize("method", SCORERS, ids=label)
+def test_a_score_is_row_wise_and_orders_the_picks(method):
+    signals = signals_for(method)
+    score = method.score(signals)
+    assert score.dtype == np.float64
+    assert score.shape == (N_ROWS,)
+    order = np.random.default_rng(1).permutation(N_ROWS)
+    np.testing.assert_array_equal(method.score(signals.take(order)), score[order])
+    batches = [method.score(signals.take(rows)) for rows in np.array_split(np.arange(N_ROWS), 7)]
+    np.testing.assert_array_equal(np.concatenate(batches), score)
+    indices, scores = pick(method, signals, 30)
+    assert (np.diff(scores) <= 0).all()
+    np.testing.assert_array_equal(scores, score[indices])
+
+
+@every_method
+def test_fields_are_the_whole_configuration_and_survive_yaml(method):
+    assert dataclasses.is_dataclass(method)
+    again = make(**yaml.safe_load(yaml.safe_dump(method.config())))
+    assert again == method
+    assert hash(again) == hash(method)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.name = "other"
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_a_field_of_a_wrong_kind_is_refused_by_name(method):
+    for field in dataclasses.fields(method):
+        with pytest.raises(ConfigError, match=f"^{field.name}="):
+            make(method.name, **{field.name: object()})
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_the_docstring_says_what_the_method_is(method):
+    text = sections(method)
+    assert all(text.get(name) for name in SECTIONS)
+    assert text[""].splitlines()[0].endswith(".")
+    for field in dataclasses.fields(method):
+        assert f"{field.name}: " in text["Attributes"]
+    for signal in method().needs:
+        assert f"``{signal.name}``" in text["Needs"]

@@ -87,7 +87,7 @@ class Budget:
             return cls.rows(int(text))
         if isinstance(text, float | Fraction):
             return cls.fraction(text)
-        word = str(text).strip().lower().replace(",", "").replace("_", "")
+        word = re.sub(r"(?<=\d)[,_](?=\d{3}(?!\d))", "", str(text).strip().lower())  # "12,000", but not "1,5"
         if found := re.fullmatch(_NUMBER + r"\s*%", word):
             return cls("fraction", _share(Fraction(found[1]) / 100, text))
         if re.fullmatch(r"\d+\s*/\s*[1-9]\d*", word):
@@ -139,12 +139,12 @@ class Budget:
         if self.kind != "tokens":
             return len(indices)
         total = np.cumsum(np.asarray(row_tokens, dtype=np.int64)[indices])
-        return max(1, int(np.searchsorted(total, int(self.value), side="right")))
+        return min(len(indices), max(1, int(np.searchsorted(total, int(self.value), side="right"))))
 
     def __str__(self) -> str:
         if self.kind == "fraction":
-            percent = self.value * 100
-            return f"{float(percent):.12g}%" if Fraction(f"{float(percent):.12g}") == percent else str(self.value)
+            percent = f"{float(self.value * 100):.12g}"
+            return f"{percent}%" if "e" not in percent and Fraction(percent) == self.value * 100 else str(self.value)
         return f"{int(self.value)} {self.kind}"
 
 

@@ -17,6 +17,7 @@ from hf_select.signals.embedding import embedding_signals
 from hf_select.signals.forward import Values, answer_alone_signals, forward_signals
 from hf_select.signals.identity import texts_hash
 from hf_select.signals.keys import EMBEDDING, ROW_TOKENS, TEXT_LENGTH, Pass, Signal
+from hf_select.signals.models import Models
 from hf_select.signals.source import Embed, Options, Source
 from hf_select.signals.store import CacheDir
 from hf_select.signals.text import row_tokens, text_length
@@ -80,18 +81,15 @@ def extract(
     Example:
         ``extract(dataset, {RESPONSE_NLL, ANSWER_ALONE_NLL}, model="gpt2")``
     """
-    options = Options(
-        template, max_length, max_tokens_per_batch, embed, max_seq_length, score_eos, revision, cache_dir, progress
-    )
-    return extract_with_source(dataset, needs, model, tokenizer, embedder, columns, options)[0]
+    options = Options(template, max_length, max_tokens_per_batch, embed, max_seq_length, score_eos, cache_dir, progress)
+    models = Models(model, tokenizer, embedder, revision)
+    return extract_with_source(dataset, needs, models, columns, options)[0]
 
 
 def extract_with_source(
     dataset: Dataset,
     needs: Iterable[Signal[Any]],
-    model: Any,
-    tokenizer: Any,
-    embedder: Any,
+    models: Models,
     columns: Mapping[str, str] | None,
     options: Options,
 ) -> tuple[Dataset, Source | None]:
@@ -100,9 +98,7 @@ def extract_with_source(
     Args:
         dataset: the dataset, one split.
         needs: the signals.
-        model: as in ``extract``.
-        tokenizer: as in ``extract``.
-        embedder: as in ``extract``.
+        models: model, tokenizer and embedder.
         columns: as in ``extract``.
         options: the other options of ``extract``.
 
@@ -110,14 +106,13 @@ def extract_with_source(
         The dataset with its columns, and the source; ``None`` if all columns were there.
     """
     check_dataset(dataset)
-    given = {"model": model is not None, "tokenizer": tokenizer is not None, "embedder": embedder is not None}
-    wanted = [signal for signal in needs if signal.column not in dataset.column_names or _is_given(signal, given)]
+    wanted = [signal for signal in needs if signal.column not in dataset.column_names or _is_given(signal, models)]
     for signal in wanted:
-        _require(signal, given, model)
+        _require(signal, models)
     if not wanted:
         return dataset, None
     row_format = RowFormat.detect(dataset, columns)
-    source = Source(row_format.read(dataset), row_format, model, tokenizer, embedder, options)
+    source = Source(row_format.read(dataset), row_format, models, options)
     return with_columns(dataset, read_signals(wanted, source)), source
 
 
@@ -133,7 +128,7 @@ def read_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
     """
     values: Values = {}
     for read_in, run in _PASSES.items():
-        if now := [signal for signal in wanted if _pass_of(signal, source.embedder is not None) is read_in]:
+        if now := [signal for signal in wanted if _pass_of(signal, source.models) is read_in]:
             values |= run(now, source)
     return values
 
@@ -206,34 +201,33 @@ _PASSES: dict[Pass, Callable[[Collection[Signal[Any]], Source], Values]] = {
 }
 
 
-def _pass_of(signal: Signal[Any], has_embedder: bool) -> Pass:
+def _pass_of(signal: Signal[Any], models: Models) -> Pass:
     """Without an embedder the model's own states are the embedding, and they are pooled in the forward pass."""
-    return Pass.FORWARD if signal == EMBEDDING and not has_embedder else signal.read_in
+    return Pass.FORWARD if signal == EMBEDDING and models.given_embedder is None else signal.read_in
 
 
-def _is_given(signal: Signal[Any], given: Mapping[str, bool]) -> bool:
+def _is_given(signal: Signal[Any], models: Models) -> bool:
     """Whether there is something to read a signal anew that has a column already."""
     if signal == EMBEDDING:
-        return given["embedder"]
+        return models.given_embedder is not None
     if signal.read_in is Pass.TEXT:
-        return given["tokenizer"] or given["model"]
-    return given["model"]
+        return models.given_model is not None or models.given_tokenizer is not None
+    return models.given_model is not None
 
 
-def _require(signal: Signal[Any], given: Mapping[str, bool], model: Any) -> None:
+def _require(signal: Signal[Any], models: Models) -> None:
     """Refuse a signal for which nothing was given, before anything is loaded."""
     if signal.read_in not in _PASSES:
         raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass, which extract lacks.")
-    has_tokenizer = given["tokenizer"] or (given["model"] and isinstance(model, str) or hasattr(model, "__fspath__"))
     missing = None
-    if _pass_of(signal, given["embedder"]) in (Pass.FORWARD, Pass.ANSWER_ALONE):
-        if not given["model"]:
+    if _pass_of(signal, models) in (Pass.FORWARD, Pass.ANSWER_ALONE):
+        if models.given_model is None:
             missing = "model= (a Hub id, a path or an object)"
-        elif not has_tokenizer:
+        elif not models.has_tokenizer:
             missing = "tokenizer= (the model came as an object)"
         if missing and signal == EMBEDDING:
             missing = f"embedder= (a sentence-transformers model, or 'tfidf' for none), or {missing}"
-    elif signal == ROW_TOKENS and not has_tokenizer:
+    elif signal == ROW_TOKENS and not models.has_tokenizer:
         missing = "tokenizer="
     if missing:
         raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass: give {missing}.")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hf_select import __version__
 from hf_select.budget import Budget
 from hf_select.errors import BudgetError, ConfigError, InvalidScoresError, RowError
 from hf_select.extract import check_dataset, extract_with_source
 from hf_select.methods import Method, make
 from hf_select.selection import Selection
 from hf_select.signals.keys import ROW_TOKENS, Indices, Mask, Signals
-from hf_select.signals.source import Options, library_version
+from hf_select.signals.models import Models
+from hf_select.signals.source import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,7 @@ def select(
     model: Any = None,
     tokenizer: Any = None,
     embedder: Any = None,
+    revision: str | None = None,
     columns: Mapping[str, str] | None = None,
     candidates: Mask | Sequence[int] | None = None,
     labelled: Mask | Sequence[int] | None = None,
@@ -55,6 +58,7 @@ def select(
         model: see ``extract``.
         tokenizer: see ``extract``.
         embedder: see ``extract``.
+        revision: see ``extract``.
         columns: see ``extract``.
         candidates: rows that may be picked: ``(N,)`` bool or row ids; all by default.
         labelled: rows that are in use already: ``(N,)`` bool or row ids; none by default.
@@ -87,7 +91,8 @@ def select(
     needs = method.needs | ({ROW_TOKENS} if budget.kind == "tokens" else frozenset())
 
     started = time.perf_counter()
-    extracted, source = extract_with_source(dataset, needs, model, tokenizer, embedder, columns, Options(**options))
+    models = Models(model, tokenizer, embedder, revision)
+    extracted, source = extract_with_source(dataset, needs, models, columns, Options(**options))
     signals = Signals.from_dataset(extracted, needs, **masks)
     picking = time.perf_counter()
     n_candidates = len(dataset) if signals.candidates is None else int(signals.candidates.sum())
@@ -156,4 +161,4 @@ def _count_exclusions(method: Method, signals: Signals, on_invalid: str) -> dict
 
 def _versions() -> dict[str, str]:
     others = ("torch", "transformers", "datasets", "scikit-learn", "numpy")
-    return {"hf-select": library_version(), **{name: version(name) for name in others}}
+    return {"hf-select": __version__, **{name: version(name) for name in others}}

@@ -8,22 +8,22 @@ tokenizer, template or field is not.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hf_select import __version__
 from hf_select.errors import ConfigError, MissingSignalError, RowError
 from hf_select.extract import read_signals
 from hf_select.methods import Method, Scorer, make
 from hf_select.rows import RowFormat
 from hf_select.selection import Selection
-from hf_select.signals.embedding import TFIDF
 from hf_select.signals.identity import model_identity, tokenizer_hash, weights_hash
-from hf_select.signals.keys import Signal, Signals
-from hf_select.signals.source import Options, Source, library_version
-from hf_select.templates import Template
+from hf_select.signals.keys import Pass, Signal, Signals
+from hf_select.signals.models import TFIDF, Models
+from hf_select.signals.source import Options, Source
 
 Batch = Mapping[str, Sequence[Any]]
 
@@ -39,6 +39,7 @@ class SignalTransform:
         model: see ``extract``.
         tokenizer: see ``extract``.
         embedder: see ``extract``; ``"tfidf"`` looks at all rows at once and cannot be used here.
+        revision: see ``extract``.
         columns: see ``extract``.
         **options: the other options of ``extract``; nothing is stored, ``datasets`` does that.
 
@@ -53,6 +54,7 @@ class SignalTransform:
         model: Any = None,
         tokenizer: Any = None,
         embedder: Any = None,
+        revision: str | None = None,
         columns: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
@@ -61,11 +63,11 @@ class SignalTransform:
         self._signals = sorted(signals, key=lambda signal: signal.name)
         self._columns = None if columns is None else dict(columns)
         self._options = Options(**{"progress": False, **options, "cache_dir": False})
-        self._given: dict[str, Any] = {"model": model, "tokenizer": tokenizer, "embedder": embedder}
-        self._hashes: dict[str, Any] | None = None
-        self._source: Source | None = None
+        self._models = Models(model, tokenizer, embedder, revision)
+        self._left_behind: list[str] = []
+        self._hashes: list[tuple[str, Any]] = []
 
-    def __call__(self, batch: Batch) -> dict[str, list[Any]]:
+    def __call__(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The signal columns of one batch.
 
         Args:
@@ -77,79 +79,54 @@ class SignalTransform:
         Raises:
             ConfigError: if a model in memory was left behind in another process.
         """
-        left = [name for name, given in self._given.items() if isinstance(given, _LeftBehind)]
-        if left:
+        if self._left_behind:
             raise ConfigError(
-                f"The {left[0]} of this transform was an object in another process and did not travel here. Pass a name "
-                f"or path, or map without num_proc."
+                f"The {' and the '.join(self._left_behind)} of this transform were objects in another process and did "
+                f"not travel here. Pass names or paths, or map without num_proc."
             )
         row_format = RowFormat.detect(list(batch), self._columns)
-        source = self._source_of(row_format.read(batch), row_format)
-        values = read_signals(self._signals, source)
-        return {signal.column: list(values[signal]) for signal in self._signals}
-
-    def _source_of(self, rows: list[Any], row_format: RowFormat) -> Source:
-        """A source of these rows; model and tokenizer are those of the first batch, loaded once."""
-        if self._source is None:
-            given = self._given
-            self._source = Source(
-                rows, row_format, given["model"], given["tokenizer"], given["embedder"], self._options
-            )
-            return self._source
-        loaded = self._source
-        source = replace(loaded, rows=rows, row_format=row_format)
-        for name in ("model", "tokenizer"):
-            if name in loaded.__dict__:
-                source.__dict__[name] = loaded.__dict__[name]
-        return source
+        values = read_signals(self._signals, Source(row_format.read(batch), row_format, self._models, self._options))
+        return {signal.column: values[signal] for signal in self._signals}
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain configuration, with hashes in the place of weights."""
-        given = {
-            name: str(value) if isinstance(value, str | Path) else None if value is None else _LeftBehind()
-            for name, value in self._given.items()
-        }
-        options = asdict(self._options)
-        if isinstance(self._options.template, Template):
-            options["template"] = ["template", self._options.template.name, self._options.template.text]
+        models = self._models
+        given = {"model": models.given_model, "tokenizer": models.given_tokenizer, "embedder": models.given_embedder}
+        named = {name: str(value) for name, value in given.items() if isinstance(value, str | Path)}
+        objects = {name for name, value in given.items() if value is not None and name not in named}
         return {
-            "library": library_version(),
+            "library": __version__,
             "signals": [(s.name, s.shape, s.unit, s.read_in.value, s.option) for s in self._signals],
             "columns": None if self._columns is None else sorted(self._columns.items()),
-            "options": sorted(options.items(), key=lambda item: item[0]),
-            "given": sorted(given.items(), key=lambda item: item[0]),
-            "hashes": sorted(self._identity().items()),
+            "options": sorted(vars(self._options).items()),
+            "named": sorted(named.items()),
+            "revision": models.revision,
+            "left_behind": sorted({*objects, *self._left_behind}),
+            "hashes": self._hashes if self._left_behind else _hashes(models),
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        from hf_select.signals.keys import Pass
-
-        options = dict(state["options"])
-        if isinstance(options["template"], list):
-            options["template"] = Template(*options["template"][1:])
-        self._signals = [Signal(*parts, Pass(read_in), option) for *parts, read_in, option in state["signals"]]
+        named = dict(state["named"])
+        self._signals = [
+            Signal(name, shape, unit, Pass(read_in), option) for name, shape, unit, read_in, option in state["signals"]
+        ]
         self._columns = None if state["columns"] is None else dict(state["columns"])
-        self._options = Options(**options)
-        self._given = dict(state["given"])
-        self._hashes = dict(state["hashes"])
-        self._source = None
-
-    def _identity(self) -> dict[str, Any]:
-        """Hashes of model, tokenizer and embedder; what is given by name is loaded for it, once."""
-        if self._hashes is None:
-            source = self._source_of([], RowFormat("completion"))
-            self._hashes = {}
-            if self._given["model"] is not None:
-                self._hashes["model"] = sorted((key, str(value)) for key, value in model_identity(source.model).items())
-            if self._given["tokenizer"] is not None or isinstance(self._given["model"], str | Path):
-                self._hashes["tokenizer"] = tokenizer_hash(source.tokenizer)
-            if self._given["embedder"] is not None and not isinstance(self._given["embedder"], str | Path):
-                self._hashes["embedder"] = weights_hash(self._given["embedder"])
-        return self._hashes
+        self._options = Options(**dict(state["options"]))
+        self._models = Models(named.get("model"), named.get("tokenizer"), named.get("embedder"), state["revision"])
+        self._left_behind = list(state["left_behind"])
+        self._hashes = state["hashes"]
 
 
-class _LeftBehind:
-    """Stands for an object in memory that was not pickled; its hash was."""
+def _hashes(models: Models) -> list[tuple[str, Any]]:
+    """Hashes of what decides the values; what is given by name is loaded for them."""
+    hashes: dict[str, Any] = {}
+    if models.given_model is not None:
+        hashes["model"] = sorted((name, str(value)) for name, value in model_identity(models.model).items())
+    if models.has_tokenizer:
+        hashes["tokenizer"] = tokenizer_hash(models.tokenizer)
+    if models.given_embedder is not None:
+        hashes["embedder"] = weights_hash(models.embedder)
+    return sorted(hashes.items())
 
 
 class ScoreTransform:
@@ -169,7 +146,7 @@ class ScoreTransform:
         if not isinstance(method, Scorer):
             raise ConfigError(
                 f"{method.name!r} judges rows together, so a batch alone does not decide its scores. Use "
-                f"select(dataset, {method.name!r}, budget) and dataset.filter(KeepTransform(selection), with_indices=True)."
+                f"select(dataset, {method.name!r}, budget) and filter(KeepTransform(selection), with_indices=True)."
             )
         self._method = method
 
@@ -196,7 +173,7 @@ class ScoreTransform:
 
     def __getstate__(self) -> dict[str, Any]:
         """The method's name and fields."""
-        return {"library": library_version(), "method": sorted(self._method.config().items())}
+        return {"library": __version__, "method": sorted(self._method.config().items())}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__init__(make(**dict(state["method"])))  # type: ignore[misc]  # the state is the argument
@@ -214,7 +191,7 @@ class KeepTransform:
     def __init__(self, selection: Selection) -> None:
         self._mask = selection.mask()
 
-    def __call__(self, rows: Any, row_ids: int | Collection[int]) -> bool | list[bool]:
+    def __call__(self, rows: Any, row_ids: int | Collection[int]) -> bool | list[bool]:  # noqa: ARG002 (datasets' form)
         """Whether rows were picked.
 
         Args:

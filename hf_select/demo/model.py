@@ -47,7 +47,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 512) -> PreTrainedTo
     )
     tokenizer.train_from_iterator(texts, trainer)
     pad, eos = _SPECIAL_TOKENS
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=pad,
         eos_token=eos,

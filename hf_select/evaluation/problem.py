@@ -21,6 +21,7 @@ class Problem:
         description: the task in words, for models that are asked rather than given a start; the prompt where empty.
         in_process: the tests use a class of the solution, so they must run in its process (the verdict can be forged).
         timeout: seconds for a program; ``None`` for the sandbox's own limit.
+        max_memory_bytes: address space for a program; ``None`` for the sandbox's own limit.
 
     Example:
         >>> inc = Problem("0", "def inc(x):\n", "inc", "    return x + 1\n", ("assert inc(1) == 2",))
@@ -39,6 +40,7 @@ class Problem:
     description: str = ""
     in_process: bool = False
     timeout: float | None = None
+    max_memory_bytes: int | None = None
 
     @property
     def solution(self) -> str:
@@ -61,4 +63,5 @@ class Problem:
             setup=self.setup,
             in_process=self.in_process,
             timeout=self.timeout,
+            max_memory_bytes=self.max_memory_bytes,
         )

@@ -31,7 +31,7 @@ class Pool:
     Attributes:
         name: the dataset, as it was named.
         dataset: the rows, row id = position.
-        row_format: which column holds what.
+        columns: which column holds what, as the user named them; ``None`` where they are found by name.
         problems: problems of each benchmark.
         validation: rows of the validation loss, by name (the benchmarks' own solutions, or the demo's held-out rows).
         junk_fraction: share of planted junk, where it is known.
@@ -39,10 +39,15 @@ class Pool:
 
     name: str
     dataset: Dataset
-    row_format: RowFormat
+    columns: dict[str, str] | None
     problems: dict[str, list[Problem]]
     validation: dict[str, list[Row]]
     junk_fraction: float | None = None
+
+    @property
+    def row_format(self) -> RowFormat:
+        """Which column holds what."""
+        return RowFormat.detect(self.dataset, self.columns)
 
 
 def load_pool(data: DataArguments, evaluation: EvaluationArguments, seed: int) -> Pool:
@@ -70,10 +75,10 @@ def load_pool(data: DataArguments, evaluation: EvaluationArguments, seed: int) -
     dataset = _load_dataset(data)
     if len(dataset) == 0:
         raise RowError(f"Dataset {data.dataset_name!r} (split {data.dataset_train_split!r}) has no rows.")
-    row_format = RowFormat.detect(dataset, _columns(data.columns))
-    row_format.read(dataset.select(range(min(100, len(dataset)))))
+    columns = _columns(data.columns)
+    RowFormat.detect(dataset, columns).read(dataset.select(range(min(100, len(dataset)))))
     problems = {name: load_benchmark(name, path)[: evaluation.max_problems] for name, path in named.items()}
-    return Pool(data.dataset_name, dataset, row_format, problems, _solutions(problems))
+    return Pool(data.dataset_name, dataset, columns, problems, _solutions(problems))
 
 
 def training_features(
@@ -139,8 +144,8 @@ def _demo_pool(data: DataArguments, evaluation: EvaluationArguments, named: dict
         for name, path in named.items()
     }
     problems = {name: found[: evaluation.max_problems] for name, found in problems.items()}
-    row_format = RowFormat.detect(demo.train, {"prompt": "prompt", "response": "completion"})
-    return Pool(DEMO, demo.train, row_format, problems, {DEMO: row_format.read(demo.validation)}, demo.junk_fraction)
+    validation = {DEMO: RowFormat.detect(demo.validation).read(demo.validation)}
+    return Pool(DEMO, demo.train, None, problems, validation, demo.junk_fraction)
 
 
 def _benchmark(word: str) -> tuple[str, str | None]:

@@ -151,7 +151,7 @@ class Trial:
                 model=scorer,
                 tokenizer=self.tokenizer,
                 embedder=self.arguments.selection.embedder,
-                columns=self.pool.row_format,
+                columns=self.pool.columns,
                 template=self.arguments.data.template,
                 max_length=self.arguments.data.max_length,
                 max_tokens_per_batch=self.arguments.selection.max_tokens_per_batch,

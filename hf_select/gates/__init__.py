@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import unknown_name
+from hf_select.evaluation.sandbox import is_code_execution_allowed
 from hf_select.gates.base import Gate, GateReport, apply_gates
 from hf_select.gates.duplicates import DuplicateGate
 from hf_select.gates.runs import RunsGate
+from hf_select.rows import RowFormat
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger("hf_select")
 
 GATES: dict[str, type[Gate]] = {gate.name: gate for gate in (DuplicateGate, RunsGate)}
 """Every gate by name."""
@@ -31,4 +39,30 @@ def make_gate(name: str, **fields: Any) -> Gate:
     return GATES[name](**fields)
 
 
-__all__ = ["GATES", "DuplicateGate", "Gate", "GateReport", "RunsGate", "apply_gates", "make_gate"]
+def default_gates(
+    dataset: Dataset, row_format: RowFormat | None = None, *, allow_code_eval: bool | None = None
+) -> list[Gate]:
+    """The gates that fit a dataset: exact duplicates, then the rows' own tests where it has any and code may run.
+
+    Args:
+        dataset: the rows.
+        row_format: which columns hold prompt and response; ``None`` finds out from the column names.
+        allow_code_eval: ``True`` lets the rows' code run; otherwise ``HF_ALLOW_CODE_EVAL`` decides. Without consent the
+            tests are left out, with a warning.
+
+    Returns:
+        The gates, in the order to apply them.
+    """
+    gates: list[Gate] = [DuplicateGate(row_format)]
+    if not {"tests", "entry_point"} <= set(dataset.column_names):
+        return gates
+    if allow_code_eval or is_code_execution_allowed():
+        return [*gates, RunsGate(row_format, allow_code_eval=True)]
+    logger.warning(
+        "The rows have tests, but nobody allowed to run their code: wrong rows stay in. Set HF_ALLOW_CODE_EVAL=1 or "
+        "pass allow_code_eval=True."
+    )
+    return gates
+
+
+__all__ = ["GATES", "DuplicateGate", "Gate", "GateReport", "RunsGate", "apply_gates", "default_gates", "make_gate"]

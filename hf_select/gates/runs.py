@@ -26,8 +26,8 @@ class RunsGate(Gate):
     A test decides as well as it was written: a gate whose tests come from the reference solution is an oracle.
 
     Rows without tests, or without the name of the function they call, cannot be judged; they are kept or dropped as
-    ``on_missing`` says. A program that the sandbox refused, or for which it failed, was not judged either, but is always
-    dropped and counted under a reason of its own: a broken sandbox must not open the gate.
+    ``on_missing`` says. A program that the sandbox refused, or for which it failed, was not judged either, but is
+    always dropped and counted under a reason of its own: a broken sandbox must not open the gate.
 
     Args:
         row_format: which columns hold prompt and response; ``None`` finds out from the column names.

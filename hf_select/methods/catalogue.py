@@ -1,6 +1,6 @@
 """The page of methods, written from ``METHODS`` and the docstrings, so that it cannot drift from the code.
 
-Run ``python -m hf_select.methods.catalogue > docs/methods.md``.
+Run ``python -m hf_select.methods.catalogue docs/methods.md``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import sys
 import textwrap
 from dataclasses import fields
+from pathlib import Path
 
 from hf_select.methods import METHODS, Method, Scorer
 
@@ -22,7 +23,7 @@ A method turns signals into picks. `Needs` says which signals it reads; every pa
 it. A *scorer* judges every row alone, a *set method* judges rows together. *Ordered* methods pick for a small budget
 what they pick first for a large one; only they take a budget of tokens.
 
-This page is generated: `python -m hf_select.methods.catalogue > docs/methods.md`.
+This page is generated: `python -m hf_select.methods.catalogue docs/methods.md`.
 """
 
 
@@ -82,4 +83,6 @@ def _markdown(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(catalogue())
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m hf_select.methods.catalogue PAGE.md")
+    Path(sys.argv[1]).write_text(catalogue(), encoding="utf-8")

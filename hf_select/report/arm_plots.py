@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hf_select.errors import ConfigError
 from hf_select.report.comparison import is_full, is_random
 from hf_select.report.figure import ACCENT, DROPPED, KEPT, LINES, SECOND, label, legend, name_rows, new_figure, save
-from hf_select.report.result import Arm, Measure, interval_of, n_seeds, spread_of, values_of
+from hf_select.report.result import Arm, Measure, interval_of, n_seeds, problems_of, spread_of, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +33,11 @@ def plot_pass_at_1(arms: Sequence[Arm], path: Path) -> Path:
         ConfigError: if no arm has a pass@1.
     """
     shown, missing = _measured(arms, "pass_at_1")
-    n_problems = sorted({n for arm in shown if (n := arm.get("n_problems"))})
+    n_problems = sorted({n for arm in shown if (n := problems_of(arm))})
+    told = " / ".join(map(str, n_problems)) or "unknown number of"
     caption = (
         f"Dot: pass@1 (mean over seeds); line: 95 % interval over problems, where given; small dots: single seeds. "
-        f"n = {' / '.join(map(str, n_problems)) or 'unknown number of'} problems. {_seeds(shown)}.{missing}"
+        f"n = {told} problems, those of all seeds together. {_seeds(shown)}.{missing}"
     )
     figure, (axes,) = new_figure("pass@1 by arm", height=_height(shown))
     records = [_draw_dot(axes, row, arm, "pass_at_1", interval_of(arm)) for row, arm in enumerate(shown)]
@@ -134,10 +135,10 @@ def plot_cost(arms: Sequence[Arm], path: Path) -> Path:
         panels[1].grid(False, axis="y")
         label(panels[1], x="peak memory (MB)")
     caption = f"Wall-clock seconds and peak memory of the process, mean over seeds. {_seeds(shown)}.{missing}"
-    for measure, name in (("selection_seconds", "Selection time"), ("peak_memory_bytes", "Peak memory")):
-        if unknown := [_name(arm) for arm in shown if not values_of(arm, measure)]:
-            caption += f" {name} not measured, drawn as none: {', '.join(unknown)}."
     measures: tuple[Measure, ...] = ("selection_seconds", "training_seconds", "peak_memory_bytes")
+    for measure in measures:
+        if unknown := [_name(arm) for arm in shown if not values_of(arm, measure)]:
+            caption += f" {measure.replace('_', ' ')} not measured, drawn as none: {', '.join(unknown)}."
     records = [{"arm": _name(arm), **{measure: list(values_of(arm, measure)) for measure in measures}} for arm in shown]
     return save(figure, path, caption=caption, data={"arms": records})
 

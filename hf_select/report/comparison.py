@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hf_select.report.result import Arm, values_of
+from hf_select.report.result import Arm, problems_of, values_of
 
 _NORMAL_95 = 1.959963984540054
 _MIN_SEEDS_FOR_SPREAD = 3
@@ -46,7 +46,7 @@ def compare(arm: Arm, baseline: Arm) -> Comparison | None:
     """Compare the pass@1 of two arms.
 
     With three or more seeds in common the differences per seed give a t interval, which covers training and problems.
-    With fewer, both pass rates are taken as independent shares of ``n_problems`` (Agresti and Caffo's interval), which
+    With fewer, both pass rates are taken as independent shares of their problems (Agresti and Caffo's interval), which
     covers the draw of problems only: on the same problems it is wider than need be, but it knows nothing of training
     noise.
 
@@ -70,11 +70,11 @@ def compare(arm: Arm, baseline: Arm) -> Comparison | None:
     if len(first) == len(second) >= _MIN_SEEDS_FOR_SPREAD and same_seeds:
         half = _t_half_width([a - b for a, b in zip(first, second, strict=True)])
         return Comparison(*names, difference, difference - half, difference + half, f"over {len(first)} seeds")
-    n_first, n_second = (_n_problems(one) * len(rates) for one, rates in ((arm, first), (baseline, second)))
+    n_first, n_second = problems_of(arm), problems_of(baseline)
     if not n_first or not n_second:
         return None
     low, high = _agresti_caffo(statistics.fmean(first), n_first, statistics.fmean(second), n_second)
-    basis = f"draw of {_n_problems(arm)} problems only, {len(first)} seed{'s' if len(first) > 1 else ''}"
+    basis = f"draw of {n_first} problems only, {len(first)} seed{'s' if len(first) > 1 else ''}"
     return Comparison(*names, difference, low, high, basis)
 
 
@@ -119,10 +119,6 @@ def resolvable_difference(pass_rate: float, n_problems: int) -> float:
         The difference, a share.
     """
     return _NORMAL_95 * math.sqrt(2 * pass_rate * (1 - pass_rate) / n_problems)
-
-
-def _n_problems(arm: Arm) -> int:
-    return int(arm.get("n_problems") or 0)
 
 
 def _agresti_caffo(p_first: float, n_first: int, p_second: float, n_second: int) -> tuple[float, float]:

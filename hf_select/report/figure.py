@@ -5,6 +5,7 @@ Figures are made without ``pyplot``, so the caller's backend, open figures and `
 
 from __future__ import annotations
 
+import json
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -113,3 +114,9 @@ def save(figure: Figure, path: Path, *, caption: str, data: Mapping[str, Any]) -
         replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
     write_json(path.with_suffix(".json"), {"caption": caption, "data": dict(data)})
     return path
+
+
+def caption_of(path: Path) -> str:
+    """The caption of a picture that ``save`` wrote."""
+    content: dict[str, str] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return content["caption"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;"}
 _BACKSLASHED = re.compile(r"([\\*\[\]~$!])")
 _EMPHASIS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is no emphasis
-_BLOCK_START = re.compile(r"^([#=+\-])|^(\d+)([.)])")
-_AUTOLINK = re.compile(r"://|\bwww\.|(?<=\w)@(?=\w)", re.IGNORECASE)
+_BLOCK_START = re.compile(r"^([#=]|[+\-](?!\d))|^(\d+)([.)])(?=\s|$)")
+_AUTOLINK = re.compile(r"://|\bwww\.|(?<=\w)@(?=[\w-]+\.\w)|\bmailto:|\bxmpp:", re.IGNORECASE)
 _LINK_ENTITIES = {":": "&#58;", ".": "&#46;", "@": "&#64;"}
 _SECRETS = (
     re.compile(r"\b(hf_|sk-|ghp_|github_pat_|glpat-)[A-Za-z0-9_\-]{16,}"),

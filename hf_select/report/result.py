@@ -28,7 +28,9 @@ Measure = Literal[
 class Arm(TypedDict, total=False):
     """One way to choose the rows, with what training on them gave.
 
-    ``pass_at_1_interval`` is the 95 % interval of ``pass_at_1`` over ``n_problems`` problems.
+    ``pass_at_1_interval`` is the 95 % interval of ``pass_at_1`` over ``n_problems`` problems, those of all seeds
+    together. A record of ``per_seed`` holds the same measures of one seed, and under ``benchmarks`` the ``pass_at_1``,
+    ``interval`` and ``n_problems`` of every benchmark.
     """
 
     name: str
@@ -110,6 +112,13 @@ def interval_of(arm: Arm) -> tuple[float, float] | None:
     if bounds is None or len(bounds) != 2 or not all(_is_number(bound) for bound in bounds):
         return None
     return float(bounds[0]), float(bounds[1])
+
+
+def problems_of(arm: Arm) -> int:
+    """Number of problems behind ``pass_at_1``, those of all seeds together; 0 if it is not known."""
+    by_seed = [record.get("n_problems") for record in arm.get("per_seed") or () if _is_number(record.get("pass_at_1"))]
+    known = [n for n in by_seed if isinstance(n, int)]
+    return sum(known) if known else int(arm.get("n_problems") or 0)
 
 
 def n_seeds(arm: Arm) -> int:

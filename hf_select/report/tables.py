@@ -80,6 +80,30 @@ def gates_table(counts: Mapping[str, int], n_rows: int | None = None) -> Markdow
     )
 
 
+def benchmarks_table(arms: Sequence[Arm]) -> Markdown:
+    """pass@1 of every arm on every benchmark.
+
+    Args:
+        arms: the arms.
+
+    Returns:
+        The table; mean ± standard deviation where an arm has several seeds.
+    """
+    rows = []
+    names = benchmark_names(arms)
+    for arm in arms:
+        found = [record.get("benchmarks") or {} for record in arm.get("per_seed") or ()]
+        cells = [spread_of(Arm(per_seed=[of_seed.get(name) or {} for of_seed in found]), "pass_at_1") for name in names]
+        rows.append([arm.get("name", "?"), *(decimal(cell, 3) for cell in cells)])
+    return table(["arm", *names], rows)
+
+
+def benchmark_names(arms: Sequence[Arm]) -> list[str]:
+    """Names of all benchmarks that an arm was measured on, in the order of the run."""
+    records = [record for arm in arms for record in arm.get("per_seed") or ()]
+    return list(dict.fromkeys(name for record in records for name in record.get("benchmarks") or {}))
+
+
 def seeds_table(arms: Sequence[Arm], measure: Measure = "pass_at_1", digits: int = 3) -> Markdown:
     """One measure of every arm, one column for each seed.
 
@@ -93,8 +117,8 @@ def seeds_table(arms: Sequence[Arm], measure: Measure = "pass_at_1", digits: int
     """
     shown = [arm for arm in arms if arm.get("per_seed")]
     n_columns = max((len(arm["per_seed"]) for arm in shown), default=0)
-    named = next((list(arm.get("seeds") or ()) for arm in shown if len(arm.get("seeds") or ()) == n_columns), None)
-    seeds = named or list(range(n_columns))
+    named = [list(arm.get("seeds") or ()) for arm in shown]
+    seeds = next((seeds for seeds in named if len(seeds) == n_columns), list(range(n_columns)))
     rows = []
     for arm in shown:
         cells = [decimal(_one(record, measure), digits) for record in arm["per_seed"]]

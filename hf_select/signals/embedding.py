@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ from hf_select.errors import ConfigError, RowError
 from hf_select.signals.forward import Values, unit_rows
 from hf_select.signals.identity import texts_hash, weights_hash
 from hf_select.signals.keys import EMBEDDING, Indices, Signal
+from hf_select.signals.models import TFIDF
 from hf_select.signals.plan import make_plan
-from hf_select.signals.shards import processes, run_shards
+from hf_select.signals.shards import run_shards
 from hf_select.signals.source import Embed, Source
 from hf_select.signals.store import Arrays
-
-TFIDF = "tfidf"
 
 _N_COMPONENTS = 256
 _MAX_TERMS = 2**16
@@ -47,7 +45,7 @@ def embedding_signals(wanted: Collection[Signal[Any]], source: Source) -> Values
             f"No row has a {source.embed} to embed (form {source.row_format.form!r}); give another embed= of 'prompt', "
             f"'response' and 'both'."
         )
-    if isinstance(source.embedder, str) and source.embedder == TFIDF:
+    if isinstance(source.models.given_embedder, str) and source.models.given_embedder == TFIDF:
         return {EMBEDDING: tfidf_embedding(texts)}
     return {EMBEDDING: _sentence_embedding(texts, source)}
 
@@ -92,7 +90,7 @@ def _texts(source: Source) -> list[str]:
 
 def _sentence_embedding(texts: Sequence[str], source: Source) -> NDArray[np.float32]:
     """Vectors of a sentence-transformers model, whose ``max_seq_length`` and training flags are restored."""
-    embedder = _load(source.embedder)
+    embedder = source.models.embedder
     found, modes = embedder.max_seq_length, [(module, module.training) for module in embedder.modules()]
     try:
         if source.options.max_seq_length is not None:
@@ -116,21 +114,3 @@ def _sentence_embedding(texts: Sequence[str], source: Source) -> NDArray[np.floa
         for module, training in modes:
             module.training = training
     return unit_rows(arrays["embedding"])
-
-
-def _load(embedder: Any) -> Any:
-    if not isinstance(embedder, str | Path):
-        if not hasattr(embedder, "encode"):
-            raise ConfigError(
-                f"embedder={type(embedder).__name__} has no encode(); give a SentenceTransformer, the name of one, "
-                f"'tfidf', or None for the model's own states."
-            )
-        return embedder
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as reason:
-        raise ConfigError(
-            f"embedder={str(embedder)!r} needs sentence-transformers: pip install 'hf-select[embeddings]'. Or give "
-            f"embedder='tfidf' (no model), or none to use the model's own states."
-        ) from reason
-    return SentenceTransformer(str(embedder), device=str(processes().device))

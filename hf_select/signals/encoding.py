@@ -125,7 +125,7 @@ def encode(
             encoded.append(EncodedRow(np.asarray(prompt, np.int32), np.asarray(response, np.int32), n_tokens))
     if n_cut or n_without_room:
         logger.warning(
-            "%d of %d responses are cut to fit max_length=%s; %d rows have a prompt that fills it alone and get no loss.",
+            "%d of %d responses are cut to fit max_length=%s; %d rows have a prompt that alone fills it: no loss.",
             n_cut, len(rows), max_length, n_without_room,
         )  # fmt: skip
     if context is None:

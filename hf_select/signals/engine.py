@@ -130,7 +130,7 @@ class _Batches:
             raise ModelError(
                 f"The model gives no finite loss for any of the first {scored.sum()} rows (row ids "
                 f"{rows[scored][:5].tolist()} ...): its weights hold NaN or infinity, or overflow in "
-                f"{next(self.reader.model.parameters()).dtype}. Check the checkpoint, or load it in float32 or bfloat16."
+                f"{next(self.reader.model.parameters()).dtype}. Check them, or load in float32 or bfloat16."
             )
 
 

@@ -64,21 +64,25 @@ def answer_alone_signals(wanted: Collection[Signal[Any]], source: Source) -> Val
         Their arrays; NaN where a row has no response token that can be scored.
 
     Raises:
-        ConfigError: if a prefix is so long that a row no longer fits into ``max_length``.
+        ConfigError: if a prefix is so long that a row no longer fits into the model.
     """
     values: Values = {}
     for signal in wanted:
         prefix = None
         if signal.option:
-            prefix = np.asarray(source.tokenizer.encode(signal.option), dtype=np.int32)
-            if getattr(source.tokenizer, "add_eos_token", False) and prefix[-1] == source.tokenizer.eos_token_id:
+            prefix = np.asarray(source.models.tokenizer.encode(signal.option), dtype=np.int32)
+            if (
+                getattr(source.models.tokenizer, "add_eos_token", False)
+                and prefix[-1] == source.models.tokenizer.eos_token_id
+            ):
                 prefix = prefix[:-1]
         segments = source.encoded.alone(prefix)
         longest = max(segment.n_tokens for segment in segments)
-        if source.max_length is not None and longest > source.max_length:
+        n_positions = source.models.n_positions
+        if n_positions is not None and longest > n_positions:
             raise ConfigError(
-                f"The prefix {signal.option!r} is longer than a prompt: {longest} tokens with its response, and "
-                f"max_length={source.max_length}. Lower max_length by {longest - source.max_length}."
+                f"The prefix {signal.option!r} is longer than a prompt: {longest} tokens with its response, and the "
+                f"model has {n_positions} positions. Lower max_length by {longest - n_positions}."
             )
         values[signal] = _run(source, Request("answer-alone", segments))["nll"]
     return values
@@ -112,7 +116,7 @@ def _run(source: Source, request: Request) -> Arrays:
         request.name, segments=segments_hash(request.segments), nll=request.nll, pools=list(request.pools)
     )
     return run_model(
-        source.model,
+        source.models.model,
         request,
         max_tokens_per_batch=source.options.max_tokens_per_batch,
         store=store,

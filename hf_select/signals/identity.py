@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _VOLATILE = ("_name_or_path", "transformers_version", "use_cache")  # of a config: where it came from, not what it is
+_LEFT_BY_CALLS = ("truncation", "padding")  # of a tokenizer: settings of its last call
 
 
 def key_of(data: Any) -> str:
@@ -33,7 +34,10 @@ def key_of(data: Any) -> str:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """Hash of the weights as they are in memory.
+    """Hash of the weights and buffers as they are in memory.
+
+    Buffers that a checkpoint leaves out count too: ``model.bfloat16()`` rounds the rotary frequencies, loading in
+    bfloat16 does not.
 
     Args:
         model: any module.
@@ -47,7 +51,7 @@ def weights_hash(model: torch.nn.Module) -> str:
     import torch
 
     digest = xxhash.xxh3_128()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted((dict(model.named_buffers()) | model.state_dict()).items()):
         if not isinstance(tensor, torch.Tensor):
             continue
         if hasattr(tensor, "full_tensor") or tensor.is_meta:
@@ -61,7 +65,7 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def model_identity(model: torch.nn.Module) -> dict[str, Any]:
-    """What decides the outputs of a model: weights, configuration, dtype and kind of device.
+    """What decides the outputs of a model: weights, configuration, active adapters, dtype and kind of device.
 
     Its name and revision are not part of it: they say where the weights came from, and the weights are hashed.
 
@@ -81,9 +85,20 @@ def model_identity(model: torch.nn.Module) -> dict[str, Any]:
         "class": type(bare).__name__,
         "weights": weights_hash(bare),
         "config": key_of(config),
+        "adapters": _adapters(bare),
         "dtype": str(parameter.dtype),
         "device": parameter.device.type,
     }
+
+
+def _adapters(model: torch.nn.Module) -> str | None:
+    """Which adapters are on and how strong; ``None`` for a model without adapter layers (PEFT)."""
+    found = [
+        (name, str(layer.active_adapters), layer.disable_adapters, str(getattr(layer, "scaling", None)))
+        for name, layer in model.named_modules()
+        if hasattr(layer, "disable_adapters") and hasattr(layer, "active_adapters") and hasattr(layer, "get_base_layer")
+    ]
+    return key_of(found) if found else None
 
 
 def model_origin(model: torch.nn.Module) -> dict[str, str | None]:
@@ -110,9 +125,10 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
         32 hexadecimal digits.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    serialised = json.loads(backend.to_str()) if backend is not None else sorted(tokenizer.get_vocab().items())
-    if backend is not None:  # a call with truncation or padding leaves these behind
-        serialised.pop("truncation", None), serialised.pop("padding", None)
+    serialised: Any = sorted(tokenizer.get_vocab().items())
+    if backend is not None:
+        pipeline = json.loads(backend.to_str())
+        serialised = {name: part for name, part in pipeline.items() if name not in _LEFT_BY_CALLS}
     parts = [
         type(tokenizer).__name__,
         serialised,

@@ -189,12 +189,12 @@ class Signals:
 
 def _column_array(dataset: Dataset, column: str) -> NDArray[Any]:
     """One column as an array, by way of Arrow: ``(N,)`` or, from lists of one length, ``(N, D)``."""
+    from pyarrow.compute import list_value_length
+
     chunks = dataset.select_columns([column]).with_format("arrow")[:][column].combine_chunks()
     if not hasattr(chunks, "flatten") or not hasattr(chunks.type, "value_type"):
         return np.asarray(chunks.to_numpy(zero_copy_only=False))
-    flat = np.asarray(chunks.flatten().to_numpy(zero_copy_only=False))
-    if len(chunks) == 0 or len(flat) % len(chunks):
-        raise RowError(
-            f"Column {column!r} must hold lists of one length, but {len(flat)} values lie in {len(chunks)} rows."
-        )
-    return flat.reshape(len(chunks), -1)
+    lengths = set(list_value_length(chunks).to_pylist())
+    if len(lengths) != 1 or None in lengths:
+        raise RowError(f"Column {column!r} must hold lists of one length, but there are rows of lengths {lengths}.")
+    return np.asarray(chunks.flatten().to_numpy(zero_copy_only=False)).reshape(len(chunks), -1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -95,4 +96,4 @@ def _in_shards(batches: list[Indices]) -> tuple[tuple[Indices, ...], ...]:
     """Runs of batches of nearly one size."""
     n_shards = max(math.ceil(len(batches) / _MAX_BATCHES_PER_SHARD), min(len(batches), _MIN_SHARDS))
     bounds = [len(batches) * shard // n_shards for shard in range(n_shards + 1)] if n_shards else [0]
-    return tuple(tuple(batches[start:end]) for start, end in zip(bounds, bounds[1:], strict=False))
+    return tuple(tuple(batches[start:end]) for start, end in pairwise(bounds))

@@ -1,9 +1,9 @@
 """One forward pass over a batch of segments: losses where they are asked for, hidden states pooled, and nothing else.
 
 A model can be read in several ways that differ in cost: packed or padded, with its head applied only where a loss is
-read or inside its own forward pass. A way is used only after it reproduced the losses of the plain model, one
-segment at a time, on two short segments; so a model that scales or caps its logits, or lets packed segments see one
-another, is read in the next way and never wrongly.
+read or inside its own forward pass. A way is used only after ``check_packing`` found that segments do not see one
+another, and after it reproduced the losses of the plain model on two short segments. So a model that leaks, or that
+scales or caps its logits, is read in the next way and never wrongly.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ def _decoder_config(model: torch.nn.Module) -> Any:
 def _best_reader(model: torch.nn.Module, stack: ExitStack) -> Reader:
     """The first way of reading that reproduces the plain model; the packed attention stays on while ``stack`` is."""
     from hf_select.training.attention import packed_attention
+    from hf_select.training.packing_check import check_packing
 
     device = next(model.parameters()).device
     probe = _probe_segments(model)
@@ -168,6 +169,8 @@ def _best_reader(model: torch.nn.Module, stack: ExitStack) -> Reader:
             with ExitStack() as attempt:
                 if layout is Layout.PACKED:
                     attempt.enter_context(packed_attention(model))
+                if layout is not Layout.PADDED:
+                    check_packing(model)
                 for body in _bodies(model):
                     candidate = Reader(model, layout, body, device)
                     if _reproduces(candidate, probe, expected):
@@ -191,8 +194,7 @@ def _tell(chosen: Reader) -> None:
 
 def _probe_segments(model: torch.nn.Module) -> list[Segment]:
     n_ids = int(_embeddings(model).weight.shape[0])
-    ids = (np.arange(17) * 7919 + 11) % n_ids
-    ids = ids.astype(np.int32)
+    ids = np.asarray([(7919 * position + 11) % n_ids for position in range(17)], dtype=np.int32)
     return [Segment(ids[:3], ids[3:9]), Segment(ids[9:10], ids[10:])]
 
 
@@ -231,7 +233,8 @@ def _bodies(model: torch.nn.Module) -> list[torch.nn.Module | None]:
 def _head(model: torch.nn.Module) -> Any:
     from hf_select.training.attention import pretrained_model
 
-    return pretrained_model(model).get_output_embeddings()
+    inner: Any = pretrained_model(model)
+    return inner.get_output_embeddings()
 
 
 def _embeddings(model: torch.nn.Module) -> Any:

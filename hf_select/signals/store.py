@@ -97,7 +97,7 @@ class Store:
                     f"cache_dir (cache_dir=False stores nothing). Finished shards are kept."
                 ) from reason
             raise ConfigError(
-                f"Cannot write to {path.parent} ({reason}). Give another cache_dir, or cache_dir=False to store nothing."
+                f"Cannot write to {path.parent} ({reason}). Give another cache_dir, or cache_dir=False for no store."
             ) from reason
 
     def finish(self, n_shards: int) -> None:

@@ -2,10 +2,10 @@
 
 For samples a, b, c of 5, 2 and 4 tokens and ``max_length`` 8 (the dot is padding, a segment of its own):
 
-    layout="rows"                               layout="flat"
-    input_ids     b b c c c c   a a a a a .     b b c c c c a a a a a
-    position_ids  0 1 0 1 2 3   0 1 2 3 4 0     0 1 0 1 2 3 0 1 2 3 4
-    cu_seq_lens   0   2         6         11 12   0   2       6         11
+    layout="rows"                                layout="flat"
+    input_ids     a a a a a .   c c c c b b      a a a a a c c c c b b
+    position_ids  0 1 2 3 4 0   0 1 2 3 0 1      0 1 2 3 4 0 1 2 3 0 1
+    cu_seq_lens   0         5   6       10  12   0         5       9   11
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
+from heapq import heapreplace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -100,7 +101,10 @@ def _next_fit(lengths: Sequence[int], max_length: int) -> Rows:
 
 
 def _multifit(lengths: Sequence[int], max_length: int) -> Rows:
-    """For each number of rows that can still win, the smallest width at which best-fit packs it; the best of all."""
+    """For each number of rows that can still win, the smallest width at which best-fit packs it; the best of all.
+
+    Of rows that cost the same, even ones are kept: whoever deals them out to several batches then pads less.
+    """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     descending = [lengths[i] for i in order]
     n_tokens, longest = sum(descending), descending[0]
@@ -123,7 +127,8 @@ def _multifit(lengths: Sequence[int], max_length: int) -> Rows:
             if len(rows) * widest < best_size:
                 best, best_size = [[order[i] for i in row] for row in rows], len(rows) * widest
             high = widest - 1
-    return best
+    even = [[order[i] for i in row] for row in _even(descending, len(best))]
+    return even if padded_size(even, lengths) <= best_size else best
 
 
 def _best_fit(descending: Sequence[int], width: int, n_rows: int) -> Rows | None:
@@ -141,6 +146,17 @@ def _best_fit(descending: Sequence[int], width: int, n_rows: int) -> Rows | None
         free.insert(place, room)
         holders.insert(place, row)
     return [row for row in holders if row]
+
+
+def _even(descending: Sequence[int], n_rows: int) -> Rows:
+    """Longest sample first, each into the row that has the fewest tokens."""
+    rows: Rows = [[] for _ in range(n_rows)]
+    emptiest = [(0, place) for place in range(n_rows)]
+    for i, length in enumerate(descending):
+        used, place = emptiest[0]
+        rows[place].append(i)
+        heapreplace(emptiest, (used + length, place))
+    return rows
 
 
 ALGORITHMS = {"multifit": _multifit, "next_fit": _next_fit}

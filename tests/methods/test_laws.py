@@ -161,14 +161,11 @@ def test_ids_are_row_ids_and_not_positions_among_candidates(method):
         candidates=np.arange(N_ROWS + n_before) >= n_before,
         n_rows=N_ROWS + n_before,
     )
-    moved = dataclasses.replace(method, init=method.init + n_before) if isinstance(_init(method), int) else method
+    init = getattr(method, "init", None)
+    moved = dataclasses.replace(method, init=init + n_before) if isinstance(init, int) else method
     expected, found = pick(method, signals, 25), pick(moved, longer, 25)
     assert found.indices.tolist() == (expected.indices + n_before).tolist()
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
-
-
-def _init(method: Method):
-    return getattr(method, "init", None)
 
 
 @every_method
@@ -220,14 +217,19 @@ def test_an_ordered_method_is_prefix_stable(method):
         assert shorter.scores.tolist() == longest.scores[:k].tolist()
 
 
-@pytest.mark.parametrize("method", [case for case in CASES if case.name != "random"], ids=label)
+def starts_by_rule(method: Method) -> bool:
+    """Whether nothing but the signals decides where the picks begin."""
+    config = method.config()
+    told = config.get("init", "farthest_from_mean") != "farthest_from_mean"
+    return method.name != "random" and config.get("within") != "random" and not told
+
+
+@pytest.mark.parametrize("method", list(filter(starts_by_rule, CASES)), ids=label)
 def test_ties_go_to_the_lower_row_id(method):
     """All rows are alike: a scorer picks them in order, any other method at least starts at the first."""
     signals = Signals(
         {s: np.repeat(values_of(s, 1, np.random.default_rng(0)), N_ROWS, axis=0) for s in method.needs}, n_rows=N_ROWS
     )
-    if getattr(method, "init", "farthest_from_mean") != "farthest_from_mean" or getattr(method, "within", "") == "random":
-        pytest.skip("starts where it is told, or at random")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*embeddings differ")
         indices = pick(method, signals, 9).indices.tolist()

@@ -19,10 +19,10 @@ def test_a_batch_by_hand(tokenizer: Any) -> None:
     a, b, c = [11, 12, 13, 14, 15], [21, 22], [31, 32, 33, 34]
     batch = DynamicPackCollator(tokenizer, 8)([{"input_ids": ids} for ids in (a, b, c)])
     # Two rows are needed (11 tokens, at most 8 each), and of width 6 they pad one token.
-    assert batch["input_ids"].tolist() == [[*b, *c], [*a, 0]]
-    assert batch["labels"].tolist() == [[-100, 22, -100, 32, 33, 34], [-100, 12, 13, 14, 15, -100]]
-    assert batch["position_ids"].tolist() == [[0, 1, 0, 1, 2, 3], [0, 1, 2, 3, 4, 0]]
-    assert batch["cu_seq_lens_q"].tolist() == batch["cu_seq_lens_k"].tolist() == [0, 2, 6, 11, 12]
+    assert batch["input_ids"].tolist() == [[*a, 0], [*c, *b]]
+    assert batch["labels"].tolist() == [[-100, 12, 13, 14, 15, -100], [-100, 32, 33, 34, -100, 22]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 0], [0, 1, 2, 3, 0, 1]]
+    assert batch["cu_seq_lens_q"].tolist() == batch["cu_seq_lens_k"].tolist() == [0, 5, 6, 10, 12]
     assert batch["cu_seq_lens_q"].dtype == torch.int32
     assert batch["max_length_q"] == batch["max_length_k"] == 5
     assert type(batch["max_length_q"]) is int
@@ -87,8 +87,8 @@ def test_a_long_sample_loses_its_end_and_is_counted_and_reported_once(
     long = {"input_ids": list(range(2, 14)), "labels": [-100] * 3 + list(range(5, 14))}
     for _ in range(2):
         batch = collator([long, {"input_ids": [50, 51]}])
-    assert batch["input_ids"][1].tolist() == list(range(2, 10))
-    assert batch["labels"][1].tolist() == [-100] * 3 + [5, 6, 7, 8, 9]
+    assert batch["input_ids"][0].tolist() == list(range(2, 10))
+    assert batch["labels"][0].tolist() == [-100] * 3 + [5, 6, 7, 8, 9]
     assert collator.n_truncated == collator.stats.n_truncated == 2
     assert collator.stats.n_dropped_tokens == 8
     assert [str(w.message) for w in recwarn] == [

@@ -145,3 +145,9 @@ def test_more_rows_than_sixteen_bits_can_count() -> None:
     packing = best_fit_decreasing(lengths, 5)
     assert len(packing.offsets) == 70_001
     assert packing.samples.tolist() == list(range(70_000))  # ties go to the sample that came first
+
+
+def test_rows_of_one_cost_are_even() -> None:
+    # The row of 9 sets the width. Best-fit would fill 9 | 9 | 2; of 20 tokens, 6 and 5 are as even as can be.
+    rows = pack([9, 3, 3, 3, 2], CAP)
+    assert sorted(sum(row) for row in row_lengths(rows, [9, 3, 3, 3, 2])) == [5, 6, 9]

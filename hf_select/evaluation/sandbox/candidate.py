@@ -63,7 +63,7 @@ def _call(namespace: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     try:
         arguments = [decode(wire) for wire in request["arguments"]]
         keywords = {name: decode(wire) for name, wire in request["keywords"].items()}
-        value = encode(namespace[request["function"]](*arguments, **keywords))
+        reply = _reply(namespace[request["function"]](*arguments, **keywords))
         changes = [
             [position, wire]
             for position, argument in enumerate(arguments)
@@ -71,7 +71,15 @@ def _call(namespace: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         ]
     except BaseException as error:  # noqa: BLE001 (whatever the program raises is its answer)
         return failure(error)
-    return {"value": value, "changes": changes} if changes else {"value": value}
+    return reply | {"changes": changes} if changes else reply
+
+
+def _reply(value: object) -> dict[str, Any]:
+    """The value; of one that cannot cross (a ``re.Match``) what a test may still ask: whether it is true."""
+    try:
+        return {"value": encode(value)}
+    except UnportableError as error:
+        return {"opaque": one_line(error), "is_true": bool(value)}
 
 
 def failure(error: BaseException) -> dict[str, str]:

@@ -6,16 +6,18 @@ A subclass arrives as its base, an iterator as an iterator over its first items,
 
 from __future__ import annotations
 
+import collections
+import decimal
+import fractions
 import importlib
 import itertools
 import json
 import os
 import struct
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-MAX_FRAME_BYTES = 8 << 20
-MAX_DEPTH = 200
+MAX_FRAME_BYTES = 64 << 20
 MAX_DRAINED = 100_000
 
 _EXACT_INT = 1 << 53
@@ -30,44 +32,48 @@ class UnportableError(Exception):
     """A value that is not plain data, or a frame that is not one."""
 
 
-def encode(value: object, depth: int = 0) -> Any:
+def encode(value: object) -> Any:
     """Turn a value into what JSON can carry, without losing its type or its exact number.
 
     Args:
         value: any object.
-        depth: how deep the value is nested in what is encoded.
 
     Returns:
         ``None``, a bool, int or str as itself; anything else as ``{tag: content}``.
 
     Raises:
-        UnportableError: if it is not plain data, or nested deeper than ``MAX_DEPTH``.
+        UnportableError: if it is not plain data, or nested too deep (or in itself).
     """
-    if depth > MAX_DEPTH:
-        raise UnportableError(f"a value nested deeper than {MAX_DEPTH}")
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise UnportableError("a value nested too deep") from None
+
+
+def _encode(value: object) -> Any:
     kind = type(value)
     if value is None or kind is bool:
         return value
     writer = _WRITERS.get(kind)
     if writer is not None:
-        return writer(value, depth + 1)
+        return writer(value)
     for base in _BASES:
         if isinstance(value, base):
-            return _WRITERS[base](base(value), depth + 1)
-    return _encode_other(value, kind, depth + 1)
+            return _WRITERS[base](base(value))
+    return _encode_other(value, kind)
 
 
-def _encode_other(value: Any, kind: type, depth: int) -> Any:
-    """Values that no table holds: iterators, views, deques, numpy's, built-in types."""
+def _encode_other(value: Any, kind: type) -> Any:
+    """Values that no table holds: iterators, deques, exact numbers, numpy's, built-in types."""
     if hasattr(kind, "__next__") and hasattr(kind, "__iter__"):
-        return {"iterator": _each(itertools.islice(value, MAX_DRAINED), depth)}
+        return {"iterator": _each(itertools.islice(value, MAX_DRAINED))}
     if kind.__module__ == "numpy" and hasattr(kind, "dtype") and hasattr(kind, "tolist"):
         if kind.__name__ != "ndarray":
-            return encode(value.item(), depth)
+            return _encode(value.item())
         if value.dtype.kind in "biufcSU":
-            return {"array": [value.dtype.str, encode(value.tolist(), depth)]}
+            return {"array": [value.dtype.str, _encode(value.tolist())]}
     if kind.__module__ == "collections" and kind.__name__ == "deque":
-        return {"deque": [_each(value, depth), value.maxlen]}
+        return {"deque": [_each(value), value.maxlen]}
     if kind.__module__ in ("decimal", "fractions") and kind.__name__ in ("Decimal", "Fraction"):
         return {kind.__name__: str(value)}
     if isinstance(value, type) and _BUILTIN_TYPES.get(value.__name__) is value:
@@ -75,41 +81,41 @@ def _encode_other(value: Any, kind: type, depth: int) -> Any:
     raise UnportableError(f"a value of type {kind.__name__}")
 
 
-def _each(values: Any, depth: int) -> list[Any]:
-    return [encode(value, depth) for value in values]
+def _each(values: Any) -> list[Any]:
+    return [_encode(value) for value in values]
 
 
-def _pairs(pairs: Any, depth: int) -> list[Any]:
-    return [[encode(key, depth), encode(value, depth)] for key, value in pairs]
+def _pairs(pairs: Any) -> list[Any]:
+    return [[_encode(key), _encode(value)] for key, value in pairs]
 
 
-def _encode_int(value: int, depth: int) -> Any:
+def _encode_int(value: int) -> Any:
     return value if -_EXACT_INT < value < _EXACT_INT else {"int": hex(value)}
 
 
-def _encode_str(value: str, depth: int) -> Any:
+def _encode_str(value: str) -> Any:
     # JSON would join two lone surrogates into one character.
     if value.isascii() or not any(ord(character) in _SURROGATES for character in value):
         return value
     return {"str": value.encode("utf-8", "surrogatepass").hex()}
 
 
-_WRITERS: dict[type, Callable[[Any, int], Any]] = {
+_WRITERS: dict[type, Callable[[Any], Any]] = {
     int: _encode_int,
     str: _encode_str,
-    float: lambda value, depth: {"float": value.hex()},
-    complex: lambda value, depth: {"complex": [value.real.hex(), value.imag.hex()]},
-    bytes: lambda value, depth: {"bytes": value.hex()},
-    bytearray: lambda value, depth: {"bytearray": value.hex()},
-    list: lambda value, depth: {"list": _each(value, depth)},
-    tuple: lambda value, depth: {"tuple": _each(value, depth)},
-    set: lambda value, depth: {"set": _each(value, depth)},
-    frozenset: lambda value, depth: {"frozenset": _each(value, depth)},
-    dict: lambda value, depth: {"dict": _pairs(value.items(), depth)},
-    range: lambda value, depth: {"range": [value.start, value.stop, value.step]},
-    type({}.keys()): lambda value, depth: {"keys": _each(value, depth)},
-    type({}.values()): lambda value, depth: {"values": _each(value, depth)},
-    type({}.items()): lambda value, depth: {"items": _pairs(value, depth)},
+    float: lambda value: {"float": value.hex()},
+    complex: lambda value: {"complex": [value.real.hex(), value.imag.hex()]},
+    bytes: lambda value: {"bytes": value.hex()},
+    bytearray: lambda value: {"bytearray": value.hex()},
+    list: lambda value: {"list": _each(value)},
+    tuple: lambda value: {"tuple": _each(value)},
+    set: lambda value: {"set": _each(value)},
+    frozenset: lambda value: {"frozenset": _each(value)},
+    dict: lambda value: {"dict": _pairs(value.items())},
+    range: lambda value: {"range": [value.start, value.stop, value.step]},
+    type({}.keys()): lambda value: {"keys": _each(value)},
+    type({}.values()): lambda value: {"values": _each(value)},
+    type({}.items()): lambda value: {"items": _pairs(value)},
 }
 _BASES: tuple[type, ...] = (int, float, complex, str, bytes, bytearray, dict, tuple, list, set, frozenset)
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -119,26 +125,22 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "complex": lambda content: complex(float.fromhex(content[0]), float.fromhex(content[1])),
     "bytes": bytes.fromhex,
     "bytearray": bytearray.fromhex,
-    "list": lambda content: [decode(item) for item in content],
-    "tuple": lambda content: tuple([decode(item) for item in content]),
-    "set": lambda content: {decode(item) for item in content},
-    "frozenset": lambda content: frozenset([decode(item) for item in content]),
-    "dict": lambda content: {decode(key): decode(value) for key, value in content},
+    "list": lambda content: [_decode(item) for item in content],
+    "tuple": lambda content: tuple([_decode(item) for item in content]),
+    "set": lambda content: {_decode(item) for item in content},
+    "frozenset": lambda content: frozenset([_decode(item) for item in content]),
+    "dict": lambda content: {_decode(key): _decode(value) for key, value in content},
     "range": lambda content: range(*content),
-    "keys": lambda content: dict.fromkeys([decode(key) for key in content]).keys(),
-    "values": lambda content: dict(enumerate([decode(value) for value in content])).values(),
-    "items": lambda content: {decode(key): decode(value) for key, value in content}.items(),
-    "iterator": lambda content: iter([decode(item) for item in content]),
-    "deque": lambda content: _type("collections", "deque")([decode(item) for item in content[0]], content[1]),
-    "Decimal": lambda content: _type("decimal", "Decimal")(content),
-    "Fraction": lambda content: _type("fractions", "Fraction")(content),
-    "array": lambda content: _type("numpy", "array")(decode(content[1]), dtype=content[0]),
+    "keys": lambda content: dict.fromkeys([_decode(key) for key in content]).keys(),
+    "values": lambda content: dict(enumerate([_decode(value) for value in content])).values(),
+    "items": lambda content: {_decode(key): _decode(value) for key, value in content}.items(),
+    "iterator": lambda content: iter([_decode(item) for item in content]),
+    "deque": lambda content: collections.deque([_decode(item) for item in content[0]], content[1]),
+    "Decimal": decimal.Decimal,
+    "Fraction": fractions.Fraction,
+    "array": lambda content: importlib.import_module("numpy").array(_decode(content[1]), dtype=content[0]),
     "type": lambda content: _BUILTIN_TYPES[content],
 }
-
-
-def _type(module: str, name: str) -> Callable[..., Any]:
-    return cast("Callable[..., Any]", getattr(importlib.import_module(module), name))
 
 
 def decode(wire: Any) -> Any:
@@ -153,16 +155,20 @@ def decode(wire: Any) -> Any:
     Raises:
         UnportableError: if it is not something that ``encode`` writes.
     """
+    try:
+        return _decode(wire)
+    except _MALFORMED as error:
+        raise UnportableError("a malformed value") from error
+
+
+_MALFORMED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, ImportError, RecursionError)
+
+
+def _decode(wire: Any) -> Any:
     if wire is None or type(wire) in (bool, int, str):
         return wire
-    if type(wire) is dict and len(wire) == 1:
-        ((tag, content),) = wire.items()
-        if tag in _READERS:
-            try:
-                return _READERS[tag](content)
-            except (TypeError, ValueError, KeyError, IndexError, AttributeError, ImportError, ArithmeticError) as error:
-                raise UnportableError(f"a malformed {tag}") from error
-    raise UnportableError("a malformed value")
+    ((tag, content),) = wire.items()
+    return _READERS[tag](content)
 
 
 def frame(message: object) -> bytes:

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from .candidate import MUTABLE, load
+from .candidate import load
 from .codec import UnportableError, decode, encode, one_line, read_frame, write_frame
 from .message import MAX_FINDING_BYTES, Exam, Finding, Task
 
 
-class Decided(BaseException):  # noqa: N818 (not an error, and must pass every ``except Exception`` of a test)
-    """The verdict is known before the tests are through."""
+class Decided(BaseException):
+    """The verdict is known before the tests are through; passes every ``except Exception`` of a test."""
 
     def __init__(self, status: str, detail: str) -> None:
         """Keep the verdict.
@@ -29,6 +29,28 @@ class Decided(BaseException):  # noqa: N818 (not an error, and must pass every `
         """
         super().__init__(status, detail)
         self.finding = Finding(status=status, detail=one_line(detail))
+
+
+class Opaque:
+    """Stands for a returned object that is not plain data: true or false, not ``None``, equal to nothing."""
+
+    def __init__(self, description: str, is_true: bool) -> None:
+        """Keep what is known.
+
+        Args:
+            description: for messages.
+            is_true: its truth value.
+        """
+        self.description = description
+        self.is_true = is_true
+
+    def __bool__(self) -> bool:
+        """As the program's object."""
+        return self.is_true
+
+    def __repr__(self) -> str:
+        """For the message of a failed test."""
+        return f"<{self.description}, which is not plain data>"
 
 
 def judge(task: Task, exam: Exam, requests: int, replies: int) -> Finding:
@@ -130,8 +152,10 @@ def _stand_in(name: str, requests: int, replies: int) -> Callable[..., Any]:
         try:
             for position, wire in reply.get("changes", ()):
                 _become(arguments[position], decode(wire))
+            if "opaque" in reply:
+                return Opaque(one_line(reply["opaque"]), reply["is_true"] is True)
             return decode(reply["value"])
-        except (UnportableError, RecursionError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except (UnportableError, TypeError, ValueError, KeyError, IndexError) as error:
             raise Decided("failed", f"the program answered with {one_line(error)}") from None
 
     stand_in.__name__ = stand_in.__qualname__ = name
@@ -173,10 +197,10 @@ def _raise_again(name: str, base: str, detail: str) -> NoReturn:
 
 def _become(argument: Any, changed: Any) -> None:
     """Give an argument of a test the content that the program left in its copy."""
-    if not isinstance(argument, MUTABLE) or not isinstance(changed, MUTABLE):
-        raise ValueError("a change of something that cannot change")
-    if isinstance(argument, list | bytearray):
+    if isinstance(argument, list | bytearray) and isinstance(changed, list | bytearray):
         argument[:] = changed
-    else:
+    elif isinstance(argument, dict | set) and isinstance(changed, dict | set):
         argument.clear()
         argument.update(changed)
+    else:
+        raise ValueError("a change of something that cannot change")

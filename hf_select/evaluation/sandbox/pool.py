@@ -7,6 +7,7 @@ import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import cast
 
 from tqdm import tqdm
 
@@ -23,12 +24,12 @@ _N_TRIES = 2
 
 
 class Sandbox:
-    """Workers that execute model-written programs against tests, each program in processes of its own.
+    r"""Workers that execute model-written programs against tests, each program in processes of its own.
 
     Use it as a context manager. A program costs a few milliseconds; a worker about 0.1 s, once.
 
     Example:
-        >>> program = Program("def inc(x):\\n    return x + 1\\n", ("inc",), ("assert inc(1) == 2",))
+        >>> program = Program("def inc(x):\n    return x + 1\n", ("inc",), ("assert inc(1) == 2",))
         >>> with Sandbox(n_workers=1, allow_code_eval=True) as sandbox:
         ...     sandbox.check_many([program], progress=False)[0].status
         'passed'
@@ -149,22 +150,21 @@ class Sandbox:
         """One program on a free worker; a worker that is lost is replaced, and the program tried once more."""
         if self._closed:
             raise ConfigError("This sandbox is closed; open a new one.")
-        seconds = program.timeout if program.timeout is not None else self.timeout
+        limits = program.timeout or self.timeout, program.max_memory_bytes or self.max_memory_bytes
         lost: WorkerLostError | None = None
         worker = self._slots.get()
         try:
             for _ in range(_N_TRIES):
-                worker = worker or Worker(self.level, self.max_memory_bytes, site_packages=self.site_packages)
+                worker = worker or Worker(self.level, site_packages=self.site_packages)
                 try:
-                    outcome = worker.ask(program, seconds)
+                    outcome = worker.ask(program, *limits)
                 except WorkerLostError as error:
                     lost = error
                     worker.close()
                     worker = None
                     continue
-                status = outcome["status"]
-                known = next((one for one in STATUSES if one == status), "infra_error")
-                return self._verdict(program, known, outcome["detail"], outcome["seconds"])
+                status = cast("Status", outcome["status"]) if outcome["status"] in STATUSES else "infra_error"
+                return self._verdict(program, status, outcome["detail"], outcome["seconds"])
         except UnportableError as error:
             return self._verdict(program, "refused", str(error), 0.0)
         finally:

@@ -10,9 +10,9 @@ import sys
 # Python put this folder first; a module here must not hide one of the standard library.
 del sys.path[0]
 
-import importlib
-import types
-from pathlib import Path
+import importlib  # noqa: E402
+import types  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 if __name__ == "__main__":
     jail = types.ModuleType("hf_select_sandbox")

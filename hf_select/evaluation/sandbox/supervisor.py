@@ -1,9 +1,7 @@
 """The worker that is started once, and the supervisor that it forks for every program. Standard library only.
 
-    worker ── fork, before anything is read ──> supervisor of one program
-                                                 reads the task, forks the candidate      (no test exists here yet)
-                                                 reads the exam, forks the judge
-                                                 waits for the finding or the deadline, kills, answers, ends
+The worker forks before anything is read. The supervisor of one program reads the task and forks the candidate, while no
+test exists in its memory; reads the exam and forks the judge; waits for the finding or the deadline; kills, answers, ends.
 """
 
 from __future__ import annotations
@@ -47,8 +45,7 @@ from .message import (
     Task,
 )
 
-_PRELOADED = ("bisect", "collections", "copy", "datetime", "functools", "heapq", "itertools", "json", "math", "operator")
-_PRELOADED += ("random", "re", "string", "typing")
+_PRELOADED = "bisect collections copy datetime functools heapq itertools math operator random re string typing".split()
 _SHORTEST_WAIT = 0.01
 
 
@@ -140,9 +137,7 @@ def _run_apart(channel: int, task: Task, limits: Limits) -> tuple[Exam, list[int
     def decide() -> Finding:
         return judge.judge(task, exam, write_request, read_reply)
 
-    decider = _spawn(
-        [write_request, read_reply, write_finding], lambda: _announce(task, limits, write_finding, decide)
-    )
+    decider = _spawn([write_request, read_reply, write_finding], lambda: _announce(task, limits, write_finding, decide))
     for descriptor in (write_request, read_reply, write_finding):
         os.close(descriptor)
     return exam, [program, decider], read_finding

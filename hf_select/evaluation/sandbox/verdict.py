@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 Status = Literal["passed", "failed", "timeout", "memory", "crashed", "refused", "infra_error"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 """``passed``: every test held. ``failed``: a test did not hold, or the program raised. ``timeout``: no verdict before
-the deadline. ``memory``: the program asked for more than it may have. ``crashed``: its process ended without an answer.
+the deadline. ``memory``: the program asked for more than it may have. ``crashed``: its process ended without answering.
 ``refused``: it was not run (a layer of the jail is missing, or its tests cannot be asked across the boundary).
 ``infra_error``: the sandbox itself failed, twice; says nothing about the program and is never a failure of the model."""
 
@@ -47,12 +47,14 @@ class Program:
         check_call: call ``check(<first entry point>)`` after the tests (the form of HumanEval).
         in_process: run the tests inside the process of the program; for tests that use its classes.
         timeout: seconds for this program; ``None`` for the sandbox's own limit.
+        max_memory_bytes: address space for this program; ``None`` for the sandbox's own limit.
     """
 
     completion: str
     entry_points: tuple[str, ...]
     tests: tuple[str, ...]
-    setup: tuple[str, ...] = field(default=())
+    setup: tuple[str, ...] = ()
     check_call: bool = False
     in_process: bool = False
     timeout: float | None = None
+    max_memory_bytes: int | None = None

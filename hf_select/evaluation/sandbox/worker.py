@@ -46,18 +46,16 @@ class WorkerLostError(Exception):
 class Worker:
     """A running worker: ``ask`` it about one program at a time, ``close`` it in the end."""
 
-    def __init__(self, level: Level, max_memory_bytes: int, *, site_packages: bool) -> None:
+    def __init__(self, level: Level, *, site_packages: bool) -> None:
         """Start the interpreter.
 
         A socket and not a pipe: a pipe could be opened a second time through ``/proc`` by a process of the same user.
 
         Args:
             level: the layers around every program.
-            max_memory_bytes: address space of a program.
             site_packages: whether programs and tests may import installed packages.
         """
         self._level = level
-        self._max_memory_bytes = max_memory_bytes
         self._site_packages = _site_packages() if site_packages else []
         self._folder = tempfile.mkdtemp(prefix="hf_select_sandbox_")
         self._socket, theirs = socket.socketpair()
@@ -73,12 +71,13 @@ class Worker:
                 start_new_session=True,
             )
 
-    def ask(self, program: Program, seconds: float) -> Outcome:
+    def ask(self, program: Program, seconds: float, max_memory_bytes: int) -> Outcome:
         """Run one program.
 
         Args:
             program: the program and its tests.
             seconds: its time limit.
+            max_memory_bytes: the address space of each of its processes.
 
         Returns:
             The answer of the supervisor.
@@ -92,7 +91,7 @@ class Worker:
             entry_points=list(program.entry_points),
             layers=list(self._level.layers),
             seconds=seconds,
-            memory_bytes=self._max_memory_bytes,
+            memory_bytes=max_memory_bytes,
             site_packages=self._site_packages,
             in_process=program.in_process,
         )

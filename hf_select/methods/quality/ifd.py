@@ -89,8 +89,9 @@ class IFD(Scorer):
         """``log IFD`` (perplexity ratio) or IFD (loss ratio)."""
         given = np.asarray(signals[RESPONSE_NLL], dtype=np.float64)
         alone = np.asarray(signals[answer_alone_nll(self.prefix)], dtype=np.float64)
+        finite = np.isfinite(given) & np.isfinite(alone)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return given - alone if self.ratio == "perplexity" else given / alone
+            return np.where(finite, given - alone if self.ratio == "perplexity" else given / alone, np.nan)
 
     def ifd(self, signals: Signals) -> Scores:
         """IFD of every row: ``(N,)``, 1 = the instruction does not help."""

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from hf_select.errors import ConfigError
+from hf_select.methods import make
+from hf_select.signals.keys import EMBEDDING, Signals
+
+LINE = np.array([[0.0], [1], [2], [10], [11]])
+
+
+def pick(vectors, k, init="farthest_from_mean", seed=0, **masks):
+    signals = Signals({EMBEDDING: np.asarray(vectors, float)}, **masks)
+    return make("core_set", init=init).pick(signals, k, np.random.default_rng(seed))
+
+
+def mask(n_rows, rows):
+    there = np.zeros(n_rows, dtype=bool)
+    there[rows] = True
+    return there
+
+
+def test_golden_line():
+    assert pick(LINE, 3, init=0).indices.tolist() == [0, 4, 2]
+    assert pick(LINE, 5, init=0).indices.tolist() == [0, 4, 2, 1, 3]
+    radius = np.abs(LINE - LINE[[0, 4, 2], 0]).min(axis=1).max()
+    assert radius == 1.0
+
+
+def test_golden_labelled_row_is_a_centre_and_not_a_pick():
+    indices, scores = pick(LINE, 2, labelled=mask(5, [1]))
+    assert indices.tolist() == [4, 0]
+    assert scores.tolist() == [10.0, 1.0]
+    with pytest.warns(UserWarning, match="5 rows were asked for and only 4"):
+        assert sorted(pick(LINE, 5, labelled=mask(5, [1])).indices.tolist()) == [0, 2, 3, 4]
+
+
+def test_golden_plane():
+    assert pick([[0, 0], [3, 4], [6, 8], [0, 1]], 3, init=0).indices.tolist() == [0, 2, 1]
+
+
+def test_starts_at_the_row_farthest_from_the_mean():
+    assert pick(LINE, 1).indices.tolist() == [4]
+
+
+def test_a_random_start_comes_from_the_seed():
+    starts = {int(pick(LINE, 1, init="random", seed=seed).indices[0]) for seed in range(40)}
+    assert starts == {0, 1, 2, 3, 4}
+
+
+def test_labelled_rows_that_lie_nowhere_are_no_centres():
+    vectors = LINE.copy()
+    vectors[1] = np.nan
+    assert pick(vectors, 3, init=0, labelled=mask(5, [1]), candidates=mask(5, [0, 2, 4])).indices.tolist() == [0, 4, 2]
+
+
+def test_labelled_rows_need_not_be_candidates():
+    picks = pick(LINE, 2, labelled=mask(5, [0]), candidates=mask(5, [1, 2, 3]))
+    assert picks.indices.tolist() == [3, 2]
+
+
+def test_a_start_that_may_not_be_picked_is_refused():
+    with pytest.raises(ConfigError, match="init=3 is not an eligible row id"):
+        pick(LINE, 2, init=3, candidates=mask(5, [0, 1, 4]))
+    with pytest.raises(ConfigError, match="init='first' is not known"):
+        make("core_set", init="first")
+
+
+def test_permuting_rows_permutes_the_picks():
+    rng = np.random.default_rng(3)
+    vectors, order = rng.normal(size=(80, 4)), rng.permutation(80)
+    expected = pick(vectors, 30).indices
+    assert order[pick(vectors[order], 30).indices].tolist() == expected.tolist()

@@ -20,7 +20,7 @@ from hf_select.extract import read_signals
 from hf_select.methods import Method, Scorer, make
 from hf_select.rows import RowFormat
 from hf_select.selection import Selection
-from hf_select.signals.identity import model_identity, tokenizer_hash, weights_hash
+from hf_select.signals.identity import embedder_identity, key_of, model_identity, tokenizer_hash
 from hf_select.signals.keys import Pass, Signal, Signals
 from hf_select.signals.models import TFIDF, Models
 from hf_select.signals.source import Options, Source
@@ -125,7 +125,7 @@ def _hashes(models: Models) -> list[tuple[str, Any]]:
     if models.has_tokenizer:
         hashes["tokenizer"] = tokenizer_hash(models.tokenizer)
     if models.given_embedder is not None:
-        hashes["embedder"] = weights_hash(models.embedder)
+        hashes["embedder"] = key_of(embedder_identity(models.embedder))
     return sorted(hashes.items())
 
 

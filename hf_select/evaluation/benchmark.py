@@ -51,7 +51,7 @@ def load_problems(path: str | Path) -> list[Problem]:
     Returns:
         The problems, in the order of the file.
     """
-    return [_humaneval_problem(row) for row in _read(Path(path), _FIELDS)]
+    return [humaneval_problem(row) for row in _read(Path(path), _FIELDS)]
 
 
 def load_humaneval_plus(path: str | Path) -> list[Problem]:
@@ -162,7 +162,7 @@ def _read(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
     return list(rows)
 
 
-def _humaneval_problem(row: Mapping[str, Any]) -> Problem:
+def humaneval_problem(row: Mapping[str, Any]) -> Problem:
     """A row of HumanEval. Its tests may use helper functions that stand in the prompt, so the judge executes it."""
     prompt, test, entry_point = row["prompt"], row["test"], row["entry_point"]
     start = next((text for text in (prompt, f"{prompt}    pass\n") if parse(text) is not None), None)

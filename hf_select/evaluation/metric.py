@@ -20,7 +20,7 @@ from hf_select.evaluation.source import definitions, free_names
 Results = dict[int, list[tuple[int, dict[str, Any]]]]
 
 
-class PassAtK(evaluate.Metric):  # type: ignore[misc] (evaluate has no types)
+class PassAtK(evaluate.Metric):  # type: ignore[misc]
     """Executes candidates against tests and estimates pass@k; works offline.
 
     ``compute(predictions=[[program, ...], ...], references=[tests, ...], k=[1, 10])`` returns the dictionary of

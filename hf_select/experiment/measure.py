@@ -33,7 +33,7 @@ def measure(
     """
     from accelerate import Accelerator
 
-    from hf_select.evaluation import evaluate_model
+    from hf_select.evaluation.run import evaluate_model
 
     asked = arguments.evaluation
     losses = {
@@ -50,11 +50,11 @@ def measure(
             n_samples=asked.n_samples,
             temperature=asked.temperature,
             batch_size=asked.evaluation_batch_size,
-            allow_code_eval=asked.allow_code_eval,
+            allow_code_eval=asked.allow_code_eval or None,
             samples_path=folder / f"{name}.jsonl",
             accelerator=Accelerator(),
         )
-        benchmarks[name] = result.to_dict()
+        benchmarks[name] = result.summary()
     return {"validation_losses": losses, "benchmarks": benchmarks}
 
 

@@ -65,7 +65,7 @@ def load_pool(data: DataArguments, evaluation: EvaluationArguments, seed: int) -
         ConfigError: if the demo benchmark is asked for without the demo pool.
         RowError: if the dataset is empty.
     """
-    from hf_select.evaluation.problem import load_benchmark
+    from hf_select.evaluation.benchmark import load_benchmark
 
     named = dict(_benchmark(word) for word in evaluation.benchmarks.split(",") if word.strip())
     if data.dataset_name == DEMO:
@@ -136,11 +136,11 @@ def rows_without_room(rows: Dataset, *, drop: bool, max_length: int) -> Mask:
 
 def _demo_pool(data: DataArguments, evaluation: EvaluationArguments, named: dict[str, str | None], seed: int) -> Pool:
     from hf_select.demo.pool import build_pool
-    from hf_select.evaluation.problem import Problem, load_benchmark
+    from hf_select.evaluation.benchmark import humaneval_problem, load_benchmark
 
     demo = build_pool(seed, n_rows=data.demo_rows, n_test=data.demo_test_problems)
     problems = {
-        name: Problem.from_humaneval_records(demo.problems) if name == DEMO else load_benchmark(name, path)
+        name: [humaneval_problem(row) for row in demo.problems] if name == DEMO else load_benchmark(name, path)
         for name, path in named.items()
     }
     problems = {name: found[: evaluation.max_problems] for name, found in problems.items()}

@@ -55,7 +55,7 @@ def seed_measures(
         "validation_loss": next(iter(losses.values()), None),
         "validation_losses": dict(losses),
         "pass_at_1": first["pass_at_1"] if first else None,
-        "pass_at_1_interval": first["interval"] if first else None,
+        "pass_at_1_interval": first["pass_at_1_interval"] if first else None,
         "n_problems": first["n_problems"] if first else 0,
         "benchmarks": dict(benchmarks),
     }
@@ -71,7 +71,7 @@ def arm_entry(arm: Arm, per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     Returns:
         The entry of ``results.json``: means over the seeds; the interval is that of all seeds' problems together.
     """
-    from hf_select.evaluation.pass_at_k import wilson_interval
+    from hf_select.evaluation.pass_at_k import wilson
 
     means = {name: _mean([entry[name] for entry in per_seed]) for name in _MEASURES}
     n_problems = sum(entry["n_problems"] for entry in per_seed)
@@ -79,7 +79,7 @@ def arm_entry(arm: Arm, per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     if means["pass_at_1"] is not None:
         single = len(per_seed) == 1
         interval = (
-            per_seed[0]["pass_at_1_interval"] if single else list(wilson_interval(means["pass_at_1"], n_problems))
+            per_seed[0]["pass_at_1_interval"] if single else list(wilson(round(means["pass_at_1"] * n_problems), n_problems))
         )
     return {
         "name": arm.name,

@@ -106,7 +106,7 @@ class Trial:
 
         began = time.perf_counter()
         gates = default_gates(
-            self.pool.dataset, self.pool.row_format, allow_code_eval=self.arguments.evaluation.allow_code_eval
+            self.pool.dataset, self.pool.row_format, allow_code_eval=self.arguments.executes_code
         )
         report = apply_gates(self.pool.dataset, gates)
         return {"keep": report.row_ids.tolist(), "counts": report.counts, "seconds": time.perf_counter() - began}

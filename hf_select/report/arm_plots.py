@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import ConfigError
 from hf_select.report.comparison import is_full, is_random
-from hf_select.report.figure import ACCENT, DROPPED, KEPT, LINES, SECOND, label, legend, name_rows, new_figure, save
+from hf_select.report.figure import DROPPED, KEPT, LINES, SECOND, label, legend, name_rows, new_figure, save
 from hf_select.report.result import Arm, Measure, interval_of, n_seeds, problems_of, spread_of, values_of
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def plot_budget_curve(arms: Sequence[Arm], path: Path, *, n_rows: int | None = N
         data.append({"method": name, "rows": rows, "pass_at_1": rates, "band": bands})
     for arm in arms:
         if is_full(arm) and values_of(arm, "pass_at_1"):
-            axes.axhline(_mean(arm, "pass_at_1"), color=ACCENT, linestyle="--", linewidth=1, label=_name(arm))
+            axes.axhline(_mean(arm, "pass_at_1"), color="#000000", linestyle="--", linewidth=1, label=_name(arm))
     legend(axes)
     label(axes, x="rows kept (%)" if n_rows else "rows kept", y="pass@1")
     caption = (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hf_select.errors import ConfigError, RowError
 from hf_select.signals.forward import Values, unit_rows
-from hf_select.signals.identity import texts_hash, weights_hash
+from hf_select.signals.identity import embedder_identity, texts_hash
 from hf_select.signals.keys import EMBEDDING, Indices, Signal
 from hf_select.signals.models import TFIDF
 from hf_select.signals.plan import make_plan
@@ -95,13 +95,8 @@ def _sentence_embedding(texts: Sequence[str], source: Source) -> NDArray[np.floa
     try:
         if source.options.max_seq_length is not None:
             embedder.max_seq_length = source.options.max_seq_length
-        store = source.store(
-            "embedding",
-            texts=texts_hash(texts),
-            embedder=weights_hash(embedder) if source.options.cache_dir is not False else None,
-            max_seq_length=embedder.max_seq_length,
-            embed=source.embed,
-        )
+        identity = embedder_identity(embedder) if source.options.cache_dir is not False else {}
+        store = source.store("embedding", texts=texts_hash(texts), embedder=identity)
 
         def read_batch(rows: Indices) -> Arrays:
             batch = [texts[row] for row in rows]

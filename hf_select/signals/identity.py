@@ -115,6 +115,29 @@ def model_origin(model: torch.nn.Module) -> dict[str, str | None]:
     return {"name_or_path": name or None, "revision": revision or None}
 
 
+def embedder_identity(embedder: Any) -> dict[str, Any]:
+    """What decides the vectors of a sentence-transformers model.
+
+    Args:
+        embedder: the model.
+
+    Returns:
+        Plain data.
+    """
+    parts = [
+        (type(part).__name__, part.get_config_dict() if hasattr(part, "get_config_dict") else None)
+        for part in embedder.children()
+    ]
+    tokenizer = getattr(embedder, "tokenizer", None)
+    return {
+        "weights": weights_hash(embedder),
+        "parts": key_of(parts),
+        "prompt": [getattr(embedder, "default_prompt_name", None), getattr(embedder, "prompts", None)],
+        "max_seq_length": embedder.max_seq_length,
+        "tokenizer": tokenizer_hash(tokenizer) if hasattr(tokenizer, "special_tokens_map") else None,
+    }
+
+
 def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """Hash of everything a tokenizer consists of: its pipeline or vocabulary, special tokens and chat template.
 

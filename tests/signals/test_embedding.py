@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from hf_select.errors import ConfigError, RowError
 from hf_select.rows import Row, RowFormat
@@ -18,26 +19,17 @@ def source(rows, *, form="completion", models=None, **options) -> Source:
     return Source(rows, RowFormat(form), models or Models(), Options(progress=False, **options))
 
 
-class Embedder:
+class Embedder(torch.nn.Module):
     """What the pass asks of a sentence-transformers model."""
 
-    max_seq_length = 99
-
     def __init__(self) -> None:
-        import torch
-
-        self._layer = torch.nn.Linear(2, 2)
-        self._layer.train()
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+        self.max_seq_length = 99
         self.seen = []
 
-    def modules(self):
-        return self._layer.modules()
-
-    def state_dict(self):
-        return self._layer.state_dict()
-
     def encode(self, texts, show_progress_bar):
-        self._layer.eval()
+        self.eval()
         self.seen.append((self.max_seq_length, list(texts)))
         return np.asarray([[len(text), 1.0, 2.0] for text in texts])
 
@@ -71,7 +63,7 @@ def test_the_embedder_reads_the_part_that_was_asked_for(tmp_path) -> None:
         vectors = found[EMBEDDING]
         assert embedder.seen == [(5, texts)]
         assert embedder.max_seq_length == 99
-        assert embedder._layer.training
+        assert embedder.layer.training
         assert np.isnan(vectors).any(axis=1).sum() == 3 - len(texts)
         np.testing.assert_allclose(np.linalg.norm(vectors[~np.isnan(vectors).any(axis=1)], axis=1), 1, atol=1e-6)
 
@@ -88,6 +80,8 @@ def test_a_finished_embedding_is_not_computed_again(tmp_path) -> None:
         [EMBEDDING], source(rows, models=Models(given_embedder=embedder), cache_dir=tmp_path, max_seq_length=3)
     )
     assert len(embedder.seen) == 2
+    embedding_signals([EMBEDDING], source(rows, models=Models(given_embedder=Embedder()), cache_dir=tmp_path))
+    assert len(list(tmp_path.iterdir())) == 3  # other weights, another folder
 
 
 def test_a_real_sentence_transformer() -> None:

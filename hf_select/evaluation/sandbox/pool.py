@@ -7,7 +7,6 @@ import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import cast
 
 from tqdm import tqdm
 
@@ -163,7 +162,7 @@ class Sandbox:
                     worker.close()
                     worker = None
                     continue
-                status = cast("Status", outcome["status"]) if outcome["status"] in STATUSES else "infra_error"
+                status = outcome["status"] if outcome["status"] in STATUSES else "infra_error"
                 return self._verdict(program, status, outcome["detail"], outcome["seconds"])
         except UnportableError as error:
             return self._verdict(program, "refused", str(error), 0.0)

@@ -1,7 +1,7 @@
 """The worker that is started once, and the supervisor that it forks for every program. Standard library only.
 
 The worker forks before anything is read. The supervisor of one program reads the task and forks the candidate, while no
-test exists in its memory; reads the exam and forks the judge; waits for the finding or the deadline; kills, answers, ends.
+test exists in its memory; reads the exam and forks the judge; waits for the finding or the deadline; kills; answers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,20 @@ from .message import (
     Task,
 )
 
-_PRELOADED = "bisect collections copy datetime functools heapq itertools math operator random re string typing".split()
+_PRELOADED = (
+    "bisect",
+    "collections",
+    "copy",
+    "datetime",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "random",
+    "typing",
+)
+"""What programs import most: found in memory instead of on disk by each."""
+
 _SHORTEST_WAIT = 0.01
 
 

@@ -11,7 +11,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 """``passed``: every test held. ``failed``: a test did not hold, or the program raised. ``timeout``: no verdict before
 the deadline. ``memory``: the program asked for more than it may have. ``crashed``: its process ended without answering.
 ``refused``: it was not run (a layer of the jail is missing, or its tests cannot be asked across the boundary).
-``infra_error``: the sandbox itself failed, twice; says nothing about the program and is never a failure of the model."""
+``infra_error``: the sandbox itself failed, twice; says nothing about the program and is no failure of the model."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class ModelError(HfSelectError, ValueError):
     """A model or tokenizer does not fit what it is asked to do."""
 
 
+class MissingExtraError(HfSelectError, ImportError):
+    """A package that only some users need is not installed; the message names the extra that brings it."""
+
+
 class StaleStateError(HfSelectError, ValueError):
     """Stored state belongs to another dataset, model or configuration."""
 

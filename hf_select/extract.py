@@ -13,10 +13,21 @@ from numpy.typing import NDArray
 
 from hf_select.errors import ConfigError, RowError
 from hf_select.rows import RowFormat
-from hf_select.signals.embedding import embedding_signals
+from hf_select.signals.embedding import embedded_texts, embedding_signals
 from hf_select.signals.forward import Values, answer_alone_signals, forward_signals
 from hf_select.signals.identity import texts_hash
-from hf_select.signals.keys import EMBEDDING, ROW_TOKENS, TEXT_LENGTH, Pass, Signal
+from hf_select.signals.keys import (
+    ANSWER_ALONE_NLL,
+    EMBEDDING,
+    HIDDEN_STATE,
+    RESPONSE_NLL,
+    RESPONSE_TOKENS,
+    ROW_TOKENS,
+    TEXT_LENGTH,
+    Pass,
+    Signal,
+    answer_alone_nll,
+)
 from hf_select.signals.models import Models
 from hf_select.signals.source import Embed, Options, Source
 from hf_select.signals.store import CacheDir
@@ -113,6 +124,7 @@ def extract_with_source(
         return dataset, None
     row_format = RowFormat.detect(dataset, columns)
     source = Source(row_format.read(dataset), row_format, models, options)
+    _check_rows(wanted, source)
     return with_columns(dataset, read_signals(wanted, source)), source
 
 
@@ -193,6 +205,9 @@ def _text_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
     return values
 
 
+_KNOWN: tuple[Signal[Any], ...] = (
+    TEXT_LENGTH, ROW_TOKENS, EMBEDDING, RESPONSE_NLL, RESPONSE_TOKENS, HIDDEN_STATE, ANSWER_ALONE_NLL
+)  # fmt: skip
 _PASSES: dict[Pass, Callable[[Collection[Signal[Any]], Source], Values]] = {
     Pass.TEXT: _text_signals,
     Pass.EMBEDDING: embedding_signals,
@@ -217,8 +232,8 @@ def _is_given(signal: Signal[Any], models: Models) -> bool:
 
 def _require(signal: Signal[Any], models: Models) -> None:
     """Refuse a signal for which nothing was given, before anything is loaded."""
-    if signal.read_in not in _PASSES:
-        raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass, which extract lacks.")
+    if signal not in _KNOWN and signal != answer_alone_nll(signal.option):
+        raise ConfigError(f"extract cannot read signal {signal.name!r}; it reads {', '.join(s.name for s in _KNOWN)}.")
     missing = None
     if _pass_of(signal, models) in (Pass.FORWARD, Pass.ANSWER_ALONE):
         if models.given_model is None:
@@ -231,6 +246,24 @@ def _require(signal: Signal[Any], models: Models) -> None:
         missing = "tokenizer="
     if missing:
         raise ConfigError(f"Signal {signal.name!r} is read in the {signal.read_in.value} pass: give {missing}.")
+
+
+def _check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
+    """Refuse a dataset in which no row has what is to be read, before the passes."""
+    form, n_rows = source.row_format.form, len(source.rows)
+    scores = any(signal == RESPONSE_NLL or signal.read_in is Pass.ANSWER_ALONE for signal in wanted)
+    if scores and not any(row.response for row in source.rows):
+        raise RowError(f"None of the {n_rows} rows has a response (form {form!r}); name its column with columns=.")
+    if EMBEDDING in wanted and not any(embedded_texts(source)):
+        raise ConfigError(
+            f"None of the {n_rows} rows has a {source.embed} to embed (form {form!r}); give another embed= of "
+            f"'prompt', 'response' and 'both'."
+        )
+    if scores and not source.encoded.n_scored.any():
+        raise RowError(
+            f"None of the {n_rows} responses has a token that can be scored: the prompts alone fill "
+            f"max_length={source.max_length}. Raise it, or take a shorter template."
+        )
 
 
 def _arrow(array: NDArray[Any]) -> pa.Array:

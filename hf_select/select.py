@@ -62,7 +62,8 @@ def select(
         columns: see ``extract``.
         candidates: rows that may be picked: ``(N,)`` bool or row ids; all by default.
         labelled: rows that are in use already: ``(N,)`` bool or row ids; none by default.
-        on_invalid: leave out rows without a finite score (``"exclude"``), or stop (``"error"``).
+        on_invalid: leave out rows without a finite score (``"exclude"``), or stop with ``InvalidScoresError``
+            (``"error"``).
         **options: the other options of ``extract`` (``template``, ``max_length``, ``cache_dir``, ``progress`` ...).
 
     Returns:
@@ -71,7 +72,6 @@ def select(
     Raises:
         BudgetError: if a token budget is given to a method whose picks are not in an order that can be cut.
         ConfigError: if ``on_invalid`` is neither of its values.
-        InvalidScoresError: if ``on_invalid="error"`` and a candidate has no finite score.
 
     Example:
         ``select(dataset, "cdas", "40%", model="deepseek-ai/deepseek-coder-1.3b-base").apply(dataset)``

@@ -26,17 +26,21 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hf_select.errors import HfSelectError
 from hf_select.experiment.arguments import Arguments, parse_arguments
 from hf_select.experiment.arm import Arm, parse_arms
+from hf_select.experiment.card import write_cards
 from hf_select.experiment.estimate import announce
 from hf_select.experiment.launch import prepare_process
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.results import arm_entry, run_results, seed_measures
 from hf_select.experiment.run import Run
 from hf_select.experiment.trial import Trial
+from hf_select.experiment.view import selection_view
 from hf_select.files import write_json
+from hf_select.report import END_OF_SUMMARY, SelectionView, write_report
 
 DEMO_CONFIG = Path(__file__).parent / "configs" / "codeact_demo.yaml"
 
@@ -77,7 +81,7 @@ def run_recipe(arguments: Arguments) -> None:
     )
     measures: dict[Arm, list[dict[str, object]]] = {arm: [] for arm in arms}
     gates: Counter[str] = Counter()
-    trial: Trial | None = None
+    views: list[SelectionView] = []
     for seed in arguments.seeds:
         trial = Trial.prepare(run, arguments, arms, seed)
         announce(trial, arms)
@@ -88,32 +92,29 @@ def run_recipe(arguments: Arguments) -> None:
             selection, selection_seconds = trial.select(arm, seconds)
             training = trial.train(arm, selection)
             measured = trial.measure(arm)
-            entry = seed_measures(seed, selection_seconds, training, measured)
-            measures[arm].append(entry)
-            logger.info("%s, seed %d: %s", arm.name, seed, _summary(entry))
-    assert trial is not None, "parse_arguments refuses an empty list of seeds"
-    on_main_process(lambda: _write(run, arguments, trial, measures, gates))
+            measures[arm].append(seed_measures(seed, selection_seconds, training, measured))
+            logger.info("%s, seed %d: %s", arm.name, seed, _summary(measures[arm][-1]))
+            if seed == arguments.seeds[0] and (view := selection_view(trial, arm, selection)):
+                views.append(view)
+    entries = [arm_entry(arm, per_seed) for arm, per_seed in measures.items()]
+    results = run_results("codeact", arguments, entries, trial.pool, gates)
+    on_main_process(lambda: write_outcome(run, arguments, results, views))
 
 
-def _write(
-    run: Run, arguments: Arguments, trial: Trial, measures: dict[Arm, list[dict[str, object]]], gates: Counter[str]
-) -> None:
-    """Write results.json, the report with its plots, and the model card; print the table."""
-    from hf_select.report import write_report
+def write_outcome(run: Run, arguments: Arguments, results: dict[str, Any], views: Sequence[SelectionView]) -> None:
+    """Write results.json, the report with its plots and a card for every model; print the summary.
 
-    pool = trial.pool
-    results = run_results(
-        "codeact",
-        arguments,
-        [arm_entry(arm, per_seed) for arm, per_seed in measures.items()],
-        dataset={"name": pool.name, "n_rows": len(pool.dataset), "columns": pool.dataset.column_names},
-        gates=gates,
-        junk_fraction=pool.junk_fraction,
-    )
+    Args:
+        run: the run folder.
+        arguments: the arguments of the run.
+        results: the content of ``results.json``.
+        views: selections to draw.
+    """
     write_json(run.folder / "results.json", results)
-    report = write_report(run.folder, results)
-    print(f"\n{report.read_text(encoding='utf-8').partition('<!-- end of summary -->')[0]}", flush=True)
-    print(f"Everything else: {report}")
+    report = write_report(run.folder, results, views=views)
+    write_cards(run, arguments, results)
+    print(f"\n{report.read_text(encoding='utf-8').partition(END_OF_SUMMARY)[0]}", flush=True)
+    print(f"Plots, costs, settings: {report}")
     if not arguments.executes_code:
         print("pass@1 is empty: no model-written code was run. Turn it on by --allow_code_eval --resume.")
 

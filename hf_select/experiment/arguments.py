@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 DEMO = "demo"
 
+_TRAINING_SETTINGS = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps", "optim", "weight_decay"),
+    *("adam_beta1", "adam_beta2", "max_grad_norm", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("bf16", "fp16", "activation_checkpointing"),
+)
+
 
 def _help(text: str) -> dict[str, str]:
     return {"help": text}
@@ -145,6 +151,9 @@ class RunArguments:
     packing_layout: Literal["rows", "flat"] = field(
         default="rows", metadata=_help("dynamic_pack into rows of at most max_length, or into one row without padding.")
     )
+    equal_steps: bool = field(
+        default=False, metadata=_help("Train every arm for the steps of the full set, so that rows alone differ.")
+    )
     resume: bool = field(
         default=False, metadata=_help("Go on with the run in output_dir; finished stages are not repeated.")
     )
@@ -188,10 +197,7 @@ class Arguments:
         groups = (self.model, self.data, self.selection, self.evaluation, self.run)
         named = [(group, item.name) for group in groups for item in fields(group)]
         plain = {name: getattr(group, name) for group, name in named if name not in apart}
-        names = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "optim", "weight_decay",
-                 "gradient_accumulation_steps", "lr_scheduler_type", "warmup_steps", "adam_beta1", "adam_beta2", "bf16",
-                 "max_grad_norm", "activation_checkpointing")  # fmt: skip
-        return plain | {name: getattr(self.training, name) for name in names}
+        return plain | {name: getattr(self.training, name) for name in _TRAINING_SETTINGS}
 
 
 def parse_arguments(argv: Sequence[str] | None, *, description: str, default_config: Path) -> Arguments:
@@ -212,7 +218,8 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_con
     from transformers import HfArgumentParser, TrainingArguments
 
     words = list(sys.argv[1:] if argv is None else argv)
-    groups = (ModelArguments, DataArguments, SelectionArguments, EvaluationArguments, RunArguments, TrainingArguments)
+    groups: list[Any] = [ModelArguments, DataArguments, SelectionArguments, EvaluationArguments, RunArguments]
+    groups.append(TrainingArguments)
     parser = HfArgumentParser(groups, description=description, allow_abbrev=False)
     parser.add_argument("--config", help="YAML file with any of these arguments; the command line wins over it.")
     parser.set_defaults(output_dir="runs/codeact", use_cpu=not torch.cuda.is_available(), report_to="none")

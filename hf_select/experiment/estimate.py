@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from hf_select.experiment.arguments import DEMO
 from hf_select.experiment.arm import Arm
 from hf_select.experiment.model import load_model
 from hf_select.experiment.process import on_main_process
@@ -49,7 +51,7 @@ def _rows_of(arm: Arm, n_rows: int) -> int:
 
 def _tokens_per_second(trial: Trial) -> float | None:
     """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
-    if trial.arguments.model.model_name_or_path != "demo":
+    if trial.arguments.model.model_name_or_path != DEMO:
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(trial.arguments.model.model_name_or_path)
@@ -58,7 +60,7 @@ def _tokens_per_second(trial: Trial) -> float | None:
             return None
     from hf_select.training.attention import packed_attention
 
-    model = load_model(trial.arguments.model, trial.tokenizer, seed=trial.seed)
+    model: Any = load_model(trial.arguments.model, trial.tokenizer, seed=trial.seed)
     model.to(trial.arguments.training.device)
     collator = make_collator(trial.tokenizer, trial.arguments)
     size = min(trial.arguments.training.per_device_train_batch_size, len(trial.rows))

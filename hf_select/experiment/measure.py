@@ -10,7 +10,7 @@ import numpy as np
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.pool import Pool
 from hf_select.rows import Row
-from hf_select.signals.keys import RESPONSE_NLL, RESPONSE_TOKENS, Signals
+from hf_select.signals.keys import RESPONSE_NLL, RESPONSE_TOKENS, Signal, Signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -77,7 +77,7 @@ def validation_loss(
     from hf_select.extract import extract
 
     dataset = Dataset.from_dict({"prompt": [row.prompt for row in rows], "completion": [row.response for row in rows]})
-    needs = [RESPONSE_NLL, RESPONSE_TOKENS]
+    needs: list[Signal[Any]] = [RESPONSE_NLL, RESPONSE_TOKENS]
     scored = extract(
         dataset,
         needs,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hf_select.errors import ConfigError, ModelError
 from hf_select.experiment.arguments import DEMO, ModelArguments
 from hf_select.experiment.pool import Pool
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PACKED = "packed"
 
@@ -63,7 +63,7 @@ def load_model(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, see
     if model.model_name_or_path == DEMO:
         from hf_select.demo.model import build_model
 
-        loaded: Any = build_model(tokenizer, seed)
+        loaded: Any = build_model(cast("PreTrainedTokenizerFast", tokenizer), seed)
     else:
         loaded = _from_pretrained(model.model_name_or_path, model)
     n_embedded = loaded.get_input_embeddings().weight.shape[0]
@@ -95,21 +95,21 @@ def load_trained(folder: Path, model: ModelArguments) -> PreTrainedModel:
         )
         loaded = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-    return loaded.to(device).eval()  # type: ignore[no-any-return]
+    return cast("PreTrainedModel", loaded.to(device).eval())
 
 
 def load_base(folder: Path) -> PreTrainedModel:
     """The base of adapters over a model from scratch, which is saved beside them."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(str(folder / "base"), dtype="auto")  # type: ignore[no-any-return]
+    return AutoModelForCausalLM.from_pretrained(str(folder / "base"), dtype="auto")
 
 
 def _from_pretrained(name: str, model: ModelArguments) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     attention = "sdpa" if model.attn_implementation == PACKED else model.attn_implementation
-    return AutoModelForCausalLM.from_pretrained(  # type: ignore[no-any-return]
+    return AutoModelForCausalLM.from_pretrained(
         name, revision=model.model_revision, dtype=model.dtype, attn_implementation=attention
     )
 
@@ -127,4 +127,4 @@ def _with_adapters(loaded: Any, model: ModelArguments) -> PreTrainedModel:
         target_modules=modules if modules == "all-linear" else modules.split(","),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(loaded, config)  # type: ignore[no-any-return]
+    return cast("PreTrainedModel", get_peft_model(loaded, config))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def training_features(
     """
     wording = get_template(template)
 
-    def to_features(batch: dict[str, list[object]], row_ids: list[int]) -> dict[str, list[object]]:
+    def to_features(batch: dict[str, list[Any]], row_ids: list[int]) -> dict[str, list[Any]]:
         tokenized = tokenize(row_format.read(batch), tokenizer, wording, max_length=max_length, add_eos=True)
         columns = {
             name: [row[name] for row in features(tokenized, row_ids)] for name in ("input_ids", "labels", "row_id")

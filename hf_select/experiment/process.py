@@ -32,7 +32,7 @@ def on_main_process(work: Callable[[], T]) -> T:
             outcome = [(None, error)]
     if state.num_processes > 1:
         broadcast_object_list(outcome)
-    result, error = outcome[0]
-    if error is not None:
-        raise error
+    result, raised = outcome[0]
+    if raised is not None:
+        raise raised
     return result  # type: ignore[return-value]  # None only where work returns None

@@ -14,6 +14,7 @@ import numpy as np
 from hf_select import __version__
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.arm import Arm
+from hf_select.experiment.pool import Pool
 
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "scikit-learn", "numpy")
 _MEASURES = (
@@ -79,7 +80,9 @@ def arm_entry(arm: Arm, per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     if means["pass_at_1"] is not None:
         single = len(per_seed) == 1
         interval = (
-            per_seed[0]["pass_at_1_interval"] if single else list(wilson(round(means["pass_at_1"] * n_problems), n_problems))
+            per_seed[0]["pass_at_1_interval"]
+            if single
+            else list(wilson(round(means["pass_at_1"] * n_problems), n_problems))
         )
     return {
         "name": arm.name,
@@ -95,13 +98,7 @@ def arm_entry(arm: Arm, per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]
 
 
 def run_results(
-    recipe: str,
-    arguments: Arguments,
-    arms: Sequence[Mapping[str, Any]],
-    *,
-    dataset: Mapping[str, Any],
-    gates: Mapping[str, int],
-    junk_fraction: float | None,
+    recipe: str, arguments: Arguments, arms: Sequence[Mapping[str, Any]], pool: Pool, gates: Mapping[str, int]
 ) -> dict[str, Any]:
     """The content of ``results.json``.
 
@@ -109,9 +106,8 @@ def run_results(
         recipe: name of the recipe.
         arguments: the arguments of the run.
         arms: the entries of the arms.
-        dataset: name, rows and columns of the dataset.
+        pool: the pool of the last seed; those of other seeds have the same name and size.
         gates: rows dropped by reason, over all seeds.
-        junk_fraction: share of planted junk, where it is known.
 
     Returns:
         The results as plain data.
@@ -123,9 +119,9 @@ def run_results(
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),
         "config": arguments.settings(),
-        "dataset": dict(dataset),
+        "dataset": {"name": pool.name, "n_rows": len(pool.dataset), "columns": pool.dataset.column_names},
         "gates": dict(gates),
-        "junk_fraction": junk_fraction,
+        "junk_fraction": pool.junk_fraction,
         "sandbox_level": next((found["sandbox_level"] for found in benchmarks if found.get("sandbox_level")), None),
         "arms": [dict(arm) for arm in arms],
     }

@@ -71,7 +71,7 @@ def train(
         arguments: the arguments of the run.
         seed: order of the rows, dropout.
         folder: where the model and its checkpoints go.
-        epochs: epochs instead of ``num_train_epochs``.
+        epochs: epochs instead of ``num_train_epochs``; ``max_steps`` still wins.
 
     Returns:
         What it took.
@@ -143,15 +143,14 @@ def _trainer(
     settings.seed = seed
     settings.remove_unused_columns = False
     settings.logging_nan_inf_filter = False
-    if epochs is not None:
-        settings.num_train_epochs, settings.max_steps = epochs, -1
+    settings.num_train_epochs = settings.num_train_epochs if epochs is None else epochs
     collator = make_collator(tokenizer, arguments)
     watch = EfficiencyCallback(collator.stats)
     callbacks = [watch, FiniteLossCallback()]
     trainer = Trainer(
         model=model,
         args=settings,
-        train_dataset=rows,  # type: ignore[arg-type]  # a list of features is a map-style dataset
+        train_dataset=rows,
         data_collator=collator,
         processing_class=tokenizer,
         callbacks=callbacks,

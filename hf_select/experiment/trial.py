@@ -47,6 +47,7 @@ class Trial:
         tokenizer: the model's tokenizer.
         rows: the tokenised rows, row id = position.
         roomless: ``(N,)`` bool, rows without a response token to learn.
+        signals: the signal columns, once extracted; ``None`` before, or where no arm needs any.
     """
 
     run: Run
@@ -56,7 +57,7 @@ class Trial:
     tokenizer: PreTrainedTokenizerBase
     rows: Dataset
     roomless: Mask
-    _signals: Dataset | None = field(default=None, repr=False)
+    signals: Dataset | None = field(default=None, repr=False)
     _gate: dict[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
@@ -105,9 +106,7 @@ class Trial:
         from hf_select.gates import apply_gates, default_gates
 
         began = time.perf_counter()
-        gates = default_gates(
-            self.pool.dataset, self.pool.row_format, allow_code_eval=self.arguments.executes_code
-        )
+        gates = default_gates(self.pool.dataset, self.pool.row_format, allow_code_eval=self.arguments.executes_code)
         report = apply_gates(self.pool.dataset, gates)
         return {"keep": report.row_ids.tolist(), "counts": report.counts, "seconds": time.perf_counter() - began}
 
@@ -128,7 +127,7 @@ class Trial:
         seconds: dict[str, float] = self.run.stage(f"signals/{self._name}/{name}", lambda: self._extract(needs, folder))
         from datasets import load_from_disk
 
-        self._signals = load_from_disk(str(folder))
+        self.signals = load_from_disk(str(folder))
         return seconds
 
     def _needs(self, arms: Sequence[Arm]) -> set[Signal[Any]]:
@@ -230,7 +229,7 @@ class Trial:
         budget = arm.budget
         if budget.kind != "tokens":  # one number of rows for every arm of this budget, gated or not
             budget = Budget.rows(min(budget.n_rows(len(self.rows)), int(candidates.sum())))
-        dataset = self.pool.dataset if self._signals is None else self._signals
+        dataset = self.pool.dataset if self.signals is None else self.signals
         selection = select(dataset, make(arm.method), budget, seed=self.seed, candidates=candidates)
         selection.save(folder)
         passes = {signal.read_in for signal in make(arm.method).needs}
@@ -252,12 +251,15 @@ class Trial:
         from hf_select.experiment.train import train
 
         folder = self.model_folder(arm)
+        epochs = self.arguments.training.num_train_epochs
+        if self.arguments.run.equal_steps:
+            epochs *= int((~self.roomless).sum()) / len(selection)
 
         def compute() -> dict[str, Any]:
             model = load_model(self.arguments.model, self.tokenizer, seed=self.seed)
-            return train(
-                model, self.tokenizer, selection.apply(self.rows), self.arguments, seed=self.seed, folder=folder
-            ).to_dict()
+            rows = selection.apply(self.rows)
+            record = train(model, self.tokenizer, rows, self.arguments, seed=self.seed, folder=folder, epochs=epochs)
+            return record.to_dict()
 
         record: dict[str, Any] = self.run.stage(f"training/{arm.folder}/{self._name}", compute)
         return record

@@ -10,9 +10,10 @@ Matplotlib is asked for only when a plot is drawn.
 from hf_select.report.card import dataset_card, model_card
 from hf_select.report.card_template import load_template
 from hf_select.report.comparison import Comparison, compare
-from hf_select.report.report import SelectionView, write_report
+from hf_select.report.report import END_OF_SUMMARY, SelectionView, write_report
 
 __all__ = [
+    "END_OF_SUMMARY",
     "Comparison",
     "SelectionView",
     "compare",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_select.errors import MissingExtraError
 from hf_select.files import replace_file, write_json
 from hf_select.report.markup import one_line
 
@@ -45,12 +46,12 @@ def new_figure(
         The figure and its axes, left to right.
 
     Raises:
-        ImportError: if matplotlib is not installed.
+        MissingExtraError: if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
+        raise MissingExtraError(
             "Plots need matplotlib, which is not installed. Install it with: pip install 'hf-select[plots]'"
         ) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_select.errors import ConfigError, RowError
+from hf_select.errors import RowError
 from hf_select.signals.forward import Values, unit_rows
 from hf_select.signals.identity import embedder_identity, texts_hash
 from hf_select.signals.keys import EMBEDDING, Indices, Signal
@@ -33,18 +33,10 @@ def embedding_signals(wanted: Collection[Signal[Any]], source: Source) -> Values
 
     Returns:
         ``(N, D)`` float32 unit vectors; NaN for a row without that part.
-
-    Raises:
-        ConfigError: if no row has the part that is to be embedded.
     """
     if EMBEDDING not in wanted:
         return {}
-    texts = _texts(source)
-    if not any(texts):
-        raise ConfigError(
-            f"No row has a {source.embed} to embed (form {source.row_format.form!r}); give another embed= of 'prompt', "
-            f"'response' and 'both'."
-        )
+    texts = embedded_texts(source)
     if isinstance(source.models.given_embedder, str) and source.models.given_embedder == TFIDF:
         return {EMBEDDING: tfidf_embedding(texts)}
     return {EMBEDDING: _sentence_embedding(texts, source)}
@@ -79,7 +71,15 @@ def tfidf_embedding(texts: Sequence[str], n_components: int = _N_COMPONENTS) -> 
     return unit_rows(vectors)
 
 
-def _texts(source: Source) -> list[str]:
+def embedded_texts(source: Source) -> list[str]:
+    """The part of each row that is embedded.
+
+    Args:
+        source: rows, and which part.
+
+    Returns:
+        ``N`` texts, empty where a row has no such part.
+    """
     join: dict[Embed, Any] = {
         "prompt": lambda row: row.prompt,
         "response": lambda row: row.response,
@@ -102,10 +102,12 @@ def _sentence_embedding(texts: Sequence[str], source: Source) -> NDArray[np.floa
             batch = [texts[row] for row in rows]
             return {"embedding": np.asarray(embedder.encode(batch, show_progress_bar=False), dtype=np.float32)}
 
-        plan = make_plan(np.asarray([len(text) for text in texts]), _MAX_CHARACTERS_PER_BATCH)
+        plan = make_plan(np.asarray([max(1, len(text)) for text in texts]), _MAX_CHARACTERS_PER_BATCH)
         arrays = run_shards("embedding", plan, read_batch, len(texts), store=store, progress=source.options.progress)
     finally:
         embedder.max_seq_length = found
         for module, training in modes:
             module.training = training
-    return unit_rows(arrays["embedding"])
+    vectors = unit_rows(arrays["embedding"])
+    vectors[[not text for text in texts]] = np.nan  # the vector of an empty text says nothing about a row
+    return vectors

@@ -69,6 +69,8 @@ def run_model(
         RowError: if states are asked for and no row has a token.
     """
     lengths = np.asarray([segment.n_tokens for segment in request.segments], dtype=np.int64)
+    if not request.pools and not any(len(segment.target) for segment in request.segments):
+        return {"nll": np.full(len(lengths), np.nan)}
     if request.pools and not lengths.any():
         raise RowError(f"{request.name} pass: none of the {len(lengths)} rows has a token to read a state at.")
     with reader(model) as ready:
@@ -76,7 +78,6 @@ def run_model(
         batches = _Batches(ready, request)
         values = run_shards(request.name, plan, batches.read, len(lengths), store=store, progress=progress)
     if request.nll:
-        values.setdefault("nll", np.full(len(lengths), np.nan))  # a plan without any row
         _count_non_finite(request, values["nll"])
     return values
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_select.errors import ConfigError, RowError
+from hf_select.errors import ConfigError
 from hf_select.signals.engine import Request, run_model
 from hf_select.signals.identity import segments_hash
 from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE, RESPONSE_NLL, RESPONSE_TOKENS, Signal
@@ -31,9 +31,6 @@ def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
 
     Returns:
         Their arrays; NaN where a row has no response token that can be scored, or nothing to embed.
-
-    Raises:
-        ConfigError: if no row has the part that is to be embedded.
     """
     values: Values = {}
     if RESPONSE_TOKENS in wanted:
@@ -43,8 +40,6 @@ def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
     if not pools and not needs_nll:
         return values
     segments = source.encoded.conditional()
-    if EMBEDDING in wanted and not any(len(segment[source.embed == "response"]) for segment in segments):
-        raise ConfigError(f"No row has a {source.embed} to embed; give embed='both'.")
     found = _run(source, Request("forward", segments, nll=needs_nll, pools=tuple(sorted(set(pools.values())))))
     if needs_nll:
         values[RESPONSE_NLL] = found["nll"]
@@ -107,11 +102,6 @@ def _pool(source: Source) -> str:
 
 
 def _run(source: Source, request: Request) -> Arrays:
-    if request.nll and not any(len(segment.target) for segment in request.segments):
-        raise RowError(
-            f"None of the {len(request.segments)} rows has a response token to score (form {source.row_format.form!r}, "
-            f"max_length={source.max_length}). Name the response column with columns=, or raise max_length."
-        )
     store = source.model_store(
         request.name, segments=segments_hash(request.segments), nll=request.nll, pools=list(request.pools)
     )

@@ -128,7 +128,7 @@ def embedder_identity(embedder: Any) -> dict[str, Any]:
         (type(part).__name__, part.get_config_dict() if hasattr(part, "get_config_dict") else None)
         for part in embedder.children()
     ]
-    tokenizer = getattr(embedder, "tokenizer", None)
+    tokenizer: Any = getattr(embedder, "tokenizer", None)
     return {
         "weights": weights_hash(embedder),
         "parts": key_of(parts),

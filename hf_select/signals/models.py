@@ -44,6 +44,9 @@ class Models:
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer.
 
+        Returns:
+            The object that was given, or the one of that name.
+
         Raises:
             ConfigError: if there is none.
         """
@@ -58,11 +61,7 @@ class Models:
 
     @cached_property
     def model(self) -> torch.nn.Module:
-        """The causal language model; one given by name is loaded in its own dtype, to this process's device.
-
-        Raises:
-            ModelError: if the tokenizer has more ids than the model.
-        """
+        """The causal language model; one given by name is loaded in its own dtype, to this process's device."""
         given: Any = self.given_model
         if not isinstance(given, str | Path):
             bare = getattr(given, "module", given)
@@ -86,6 +85,9 @@ class Models:
     @cached_property
     def embedder(self) -> Any:
         """The sentence-transformers model.
+
+        Returns:
+            The object that was given, or the one of that name.
 
         Raises:
             ConfigError: if it has no ``encode``, or sentence-transformers is not installed.
@@ -130,6 +132,7 @@ class Models:
         return used
 
     def _check_vocabulary(self, n_embedded: int | None) -> None:
+        """Refuse a tokenizer with more ids than the model embeds."""
         if n_embedded is not None and len(self.tokenizer) > n_embedded:
             raise ModelError(
                 f"The tokenizer has {len(self.tokenizer)} ids and the model embeds {n_embedded}: they do not belong "

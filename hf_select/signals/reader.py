@@ -115,10 +115,7 @@ def reader(model: torch.nn.Module) -> Iterator[Reader]:
         model: a causal language model of transformers, bare or wrapped (PEFT, DDP).
 
     Yields:
-        The reader.
-
-    Raises:
-        ModelError: if the model is not a causal language model or adds tokens of its own.
+        Reader: the model with the way it is read. A model that is no decoder or adds tokens of its own is refused.
     """
     from accelerate.utils import extract_model_from_parallel
 

@@ -32,6 +32,9 @@ ReadBatch = Callable[[Indices], Arrays]
 def processes() -> PartialState:
     """The processes of this run, as ``accelerate`` sees them.
 
+    Returns:
+        Their state; on a machine without accelerator it is made for the CPU.
+
     Raises:
         ConfigError: if several processes were launched and each believes to be alone.
     """

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
+from datasets.fingerprint import Hasher
 
+from hf_select import __version__
 from hf_select.errors import ColumnError, PackingError
 from hf_select.training.packing import best_fit_decreasing
 from hf_select.training.sample import IGNORED_LABEL, check_prompt, checked_max_length
@@ -58,10 +60,13 @@ def pack_dataset(dataset: Dataset, max_length: int) -> Dataset:
     columns["position_ids"] = [counting[:length] for length in ordered.tolist()]
     ends = np.concatenate([[0], np.cumsum(ordered)])
     bounds = pa.array(ends[packing.offsets])
-    tokens = {name: _joined(blocks) for name, blocks in columns.items()}
+    tokens = {name: _joined(blocks, int(ends[-1])) for name, blocks in columns.items()}
     if "labels" in tokens:
         tokens["labels"][ends[:-1]] = IGNORED_LABEL
-    return Dataset(pa.table({name: pa.LargeListArray.from_arrays(bounds, pa.array(tokens[name])) for name in tokens}))
+    packed = pa.table({name: pa.LargeListArray.from_arrays(bounds, pa.array(tokens[name])) for name in tokens})
+    # Without one, datasets would pickle the whole table to find a fingerprint, which takes longer than packing.
+    made_of = ("hf_select.pack_dataset", __version__, dataset._fingerprint, max_length)
+    return Dataset(packed, fingerprint=Hasher.hash(made_of))
 
 
 def _blocks(column: pa.ChunkedArray, name: str) -> Blocks:
@@ -71,8 +76,8 @@ def _blocks(column: pa.ChunkedArray, name: str) -> Blocks:
         raise PackingError(f"Column {name!r} must hold lists of integers, got {kind}: tokenise the dataset first.")
     blocks: Blocks = []
     for chunk in column.chunks:
-        if chunk.values.null_count:
-            raise PackingError(f"Column {name!r} has missing tokens inside its lists: tokenise again.")
+        if chunk.null_count or chunk.values.null_count:
+            raise PackingError(f"Column {name!r} has missing lists or missing tokens in them: tokenise again.")
         values = chunk.values.to_numpy(zero_copy_only=False)
         if name == "labels" and not np.issubdtype(values.dtype, np.signedinteger):
             values = values.astype(np.int64)  # -100 must be among them
@@ -82,11 +87,10 @@ def _blocks(column: pa.ChunkedArray, name: str) -> Blocks:
 
 def _cut(columns: dict[str, Blocks], max_length: int) -> npt.NDArray[np.int64]:
     """Check the samples and cut over-long ones at the end, in place in ``columns``; the lengths that remain."""
-    lengths = np.array([len(block) for block in columns["input_ids"]], dtype=np.int64)
+    lengths = _lengths(columns["input_ids"])
     labels = columns.get("labels", columns["input_ids"])
-    for row, block in enumerate(labels):
-        if len(block) != lengths[row]:
-            raise PackingError(f"Row {row} has {lengths[row]} input_ids and {len(block)} labels: tokenise again.")
+    for row in np.flatnonzero(_lengths(labels) != lengths).tolist():
+        raise PackingError(f"Row {row} has {lengths[row]} input_ids and {len(labels[row])} labels: tokenise again.")
     for row in np.flatnonzero(lengths >= max_length).tolist():
         check_prompt(labels[row], max_length, f"Row {row}")
     long = np.flatnonzero(lengths > max_length).tolist()
@@ -102,6 +106,13 @@ def _cut(columns: dict[str, Blocks], max_length: int) -> npt.NDArray[np.int64]:
     return np.minimum(lengths, max_length)
 
 
-def _joined(blocks: Blocks) -> npt.NDArray[Any]:
-    """Blocks one after another."""
-    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64)
+def _lengths(blocks: Blocks) -> npt.NDArray[np.int64]:
+    """Tokens per block."""
+    return np.fromiter(map(len, blocks), dtype=np.int64, count=len(blocks))
+
+
+def _joined(blocks: Blocks, n_tokens: int) -> npt.NDArray[Any]:
+    """Blocks one after another, in memory of Arrow's pool, which it takes over without a copy."""
+    dtype = blocks[0].dtype if blocks else np.dtype(np.int64)
+    joined = np.frombuffer(pa.allocate_buffer(n_tokens * dtype.itemsize), dtype=dtype)
+    return np.concatenate(blocks, out=joined) if blocks else joined

@@ -20,7 +20,7 @@ def tokenizer() -> Any:
 def rows() -> list[Row]:
     """24 rows; row 7 has an empty response."""
     rng = np.random.default_rng(0)
-    words = "def return if else for in range list sum add x y z".split()
+    words = ["def", "return", "if", "else", "for", "in", "range", "list", "sum", "add", "x", "y", "z"]
     rows = []
     for row_id in range(24):
         prompt = " ".join(rng.choice(words, rng.integers(1, 9)))
@@ -37,14 +37,21 @@ def make_model() -> Callable[..., Any]:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     def make(family: str = "llama", seed: int = 0, **fields: Any) -> Any:
-        shared = dict(vocab_size=320, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-                      num_key_value_heads=4, max_position_embeddings=128, bos_token_id=1, eos_token_id=1,
-                      pad_token_id=0)  # fmt: skip
+        shared = {
+            "vocab_size": 320,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 128,
+            "bos_token_id": 1,
+            "eos_token_id": 1,
+            "pad_token_id": 0,
+        }
         if family == "gemma2":
             shared["head_dim"] = 8
-        if family == "opt":
-            shared |= {"ffn_dim": 48, "word_embed_proj_dim": 32}
-        if family in ("gpt2", "opt"):
+        if family == "gpt2":
             shared.pop("intermediate_size"), shared.pop("num_key_value_heads")
         if family == "granite":
             shared |= {"logits_scaling": 4.0}
@@ -65,7 +72,7 @@ def segments() -> list[Segment]:
     """20 segments of 2 to 40 tokens; segment 5 is empty, segment 9 has no target."""
     rng = np.random.default_rng(1)
     segments = []
-    for index in range(20):
+    for _ in range(20):
         ids = rng.integers(2, 300, rng.integers(2, 41)).astype(np.int32)
         border = int(rng.integers(1, len(ids)))
         segments.append(Segment(ids[:border], ids[border:]))

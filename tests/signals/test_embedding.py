@@ -56,15 +56,17 @@ def test_tfidf_is_reduced_to_its_components() -> None:
 
 def test_the_embedder_reads_the_part_that_was_asked_for(tmp_path) -> None:
     rows = [Row("aa", "b"), Row("", "bbb"), Row("a" * 9, "")]
-    for embed, texts in (("prompt", ["a" * 9, "aa"]), ("response", ["bbb", "b"]), ("both", ["a" * 9, "aa\nb", "bbb"])):
+    parts = {"prompt": ["a" * 9, "aa", ""], "response": ["bbb", "b", ""], "both": ["a" * 9, "aa\nb", "bbb"]}
+    for embed, texts in parts.items():
         embedder = Embedder()
         models = Models(given_embedder=embedder)
-        found = embedding_signals([EMBEDDING], source(rows, models=models, embed=embed, max_seq_length=5, cache_dir=tmp_path))
+        reads = source(rows, models=models, embed=embed, max_seq_length=5, cache_dir=tmp_path)
+        found = embedding_signals([EMBEDDING], reads)
         vectors = found[EMBEDDING]
         assert embedder.seen == [(5, texts)]
         assert embedder.max_seq_length == 99
         assert embedder.layer.training
-        assert np.isnan(vectors).any(axis=1).sum() == 3 - len(texts)
+        assert np.isnan(vectors).any(axis=1).sum() == texts.count("")
         np.testing.assert_allclose(np.linalg.norm(vectors[~np.isnan(vectors).any(axis=1)], axis=1), 1, atol=1e-6)
 
 
@@ -97,9 +99,7 @@ def test_a_real_sentence_transformer() -> None:
     np.testing.assert_allclose(vectors @ vectors.T, [[1, 1, 0], [1, 1, 0], [0, 0, 1]], atol=1e-6)
 
 
-def test_nothing_to_embed_is_refused() -> None:
-    with pytest.raises(ConfigError, match="No row has a prompt to embed"):
-        embedding_signals([EMBEDDING], source([Row("", "b")], models=Models(given_embedder="tfidf")))
+def test_plain_text_is_embedded_by_its_text() -> None:
     found = embedding_signals([EMBEDDING], source([Row("", "b")], form="text", models=Models(given_embedder="tfidf")))
     assert found[EMBEDDING].tolist() == [[1.0]]
 

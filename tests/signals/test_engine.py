@@ -70,13 +70,12 @@ def test_a_batch_that_does_not_fit_is_halved(model, segments, expected, monkeypa
             raise error
         return read(self, batch, **kwargs)
 
-    with caplog.at_level(logging.WARNING, "hf_select"):
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                "hf_select.signals.engine.reader",
-                _without_probe(model, with_little_memory),
-            )
-            found = run_model(model, Request("forward", segments), max_tokens_per_batch=200)["nll"]
+    with caplog.at_level(logging.WARNING, "hf_select"), monkeypatch.context() as patch:
+        patch.setattr(
+            "hf_select.signals.engine.reader",
+            _without_probe(model, with_little_memory),
+        )
+        found = run_model(model, Request("forward", segments), max_tokens_per_batch=200)["nll"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert max(sizes) > 45 >= min(sizes)
     assert caplog.text.count("read in halves") == 1

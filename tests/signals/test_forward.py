@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_select.errors import ConfigError, ModelError, RowError
+from hf_select.errors import ConfigError, ModelError
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.engine import Reader
 from hf_select.signals.forward import answer_alone_signals, forward_signals
@@ -33,7 +33,9 @@ def test_losses_of_text(models, rows, tokenizer) -> None:
     reader = source(rows, models, template="Q: {prompt} A:", max_length=60)
     found = forward_signals([RESPONSE_NLL, RESPONSE_TOKENS], reader)
     prefix = answer_alone_nll("### Response:")
-    alone = answer_alone_signals([ANSWER_ALONE_NLL, prefix], source(rows, models, template="Q: {prompt} A:", max_length=45))
+    alone = answer_alone_signals(
+        [ANSWER_ALONE_NLL, prefix], source(rows, models, template="Q: {prompt} A:", max_length=45)
+    )
     assert np.isnan(found[RESPONSE_NLL]).nonzero()[0].tolist() == [7]
     n_compared = 0
     for row_id, row in enumerate(rows):
@@ -117,9 +119,10 @@ def test_a_prefix_longer_than_a_prompt_is_refused_where_it_does_not_fit(models) 
         answer_alone_signals([answer_alone_nll("### Response: " * 3)], reader)
 
 
-def test_rows_without_any_response_are_refused(models) -> None:
-    with pytest.raises(RowError, match="None of the 2 rows has a response token"):
-        forward_signals([RESPONSE_NLL], source([Row("a", ""), Row("b", "")], models))
+def test_rows_without_any_response_have_no_loss_and_cost_nothing(models, monkeypatch) -> None:
+    monkeypatch.setattr("hf_select.signals.engine.reader", None)
+    found = forward_signals([RESPONSE_NLL], source([Row("a", ""), Row("b", "")], models))
+    assert np.isnan(found[RESPONSE_NLL]).tolist() == [True, True]
 
 
 def test_a_tokenizer_of_another_model_is_refused(make_model, tokenizer) -> None:

@@ -79,7 +79,8 @@ def test_long_samples_are_cut_with_a_warning() -> None:
     ("columns", "message"),
     [
         ({"input_ids": [[1], []]}, "Sample 1 has 0 tokens"),
-        ({"input_ids": [[1], None]}, "Sample 1 has 0 tokens"),
+        ({"input_ids": [[1], None]}, "missing lists"),
+        ({"input_ids": [[1, None]]}, "missing tokens"),
         ({"input_ids": [[1, 2]], "labels": [[1]]}, "2 input_ids and 1 labels"),
         ({"input_ids": [[1] * 7], "labels": [[-100] * 6 + [1]]}, "Row 0 has a prompt of 6 tokens"),
         ({"input_ids": [[1] * 6], "labels": [[-100] * 6]}, "Row 0 has a prompt of 6 tokens"),
@@ -97,3 +98,11 @@ def test_arguments_are_checked() -> None:
         pack_dataset(Dataset.from_dict({"text": ["x"]}), 6)
     with pytest.raises(ConfigError, match="max_length is 0"):
         pack_dataset(random_dataset(2), 0)
+
+
+def test_the_fingerprint_says_what_the_rows_are_made_of() -> None:
+    dataset = random_dataset(20)
+    fingerprint = pack_dataset(dataset, 64)._fingerprint
+    assert pack_dataset(dataset, 64)._fingerprint == fingerprint
+    assert pack_dataset(dataset, 65)._fingerprint != fingerprint
+    assert pack_dataset(dataset.select(range(19)), 64)._fingerprint != fingerprint

@@ -25,6 +25,7 @@ _BUILTIN_TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (int, float, complex, bool, str, bytes, list, tuple, set, frozenset, dict, range, object, type(None))
 }
+_ARRAY_KINDS = "biufcSU"
 _SURROGATES = range(0xD800, 0xE000)
 
 
@@ -70,7 +71,7 @@ def _encode_other(value: Any, kind: type) -> Any:
     if kind.__module__ == "numpy" and hasattr(kind, "dtype") and hasattr(kind, "tolist"):
         if kind.__name__ != "ndarray":
             return _encode(value.item())
-        if value.dtype.kind in "biufcSU":
+        if value.dtype.kind in _ARRAY_KINDS:
             return {"array": [value.dtype.str, _encode(value.tolist())]}
     if kind.__module__ == "collections" and kind.__name__ == "deque":
         return {"deque": [_each(value), value.maxlen]}
@@ -118,6 +119,14 @@ _WRITERS: dict[type, Callable[[Any], Any]] = {
     type({}.items()): lambda value: {"items": _pairs(value)},
 }
 _BASES: tuple[type, ...] = (int, float, complex, str, bytes, bytearray, dict, tuple, list, set, frozenset)
+
+
+def _array(kind: str, items: Any) -> Any:
+    if kind[1] not in _ARRAY_KINDS:
+        raise ValueError(kind)
+    return importlib.import_module("numpy").array(_decode(items), dtype=kind)
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda content: int(content, 16),
     "str": lambda content: bytes.fromhex(content).decode("utf-8", "surrogatepass"),
@@ -138,7 +147,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "deque": lambda content: collections.deque([_decode(item) for item in content[0]], content[1]),
     "Decimal": decimal.Decimal,
     "Fraction": fractions.Fraction,
-    "array": lambda content: importlib.import_module("numpy").array(_decode(content[1]), dtype=content[0]),
+    "array": lambda content: _array(*content),
     "type": lambda content: _BUILTIN_TYPES[content],
 }
 

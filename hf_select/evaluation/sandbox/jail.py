@@ -25,6 +25,7 @@ _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION_3 = 0x20080522
 _N_EXTRA_TASKS = 64
 _MAX_DESCRIPTOR = 1 << 20
+_POLL_SECONDS = 0.002
 
 
 class JailError(Exception):
@@ -227,16 +228,18 @@ def kill_descendants(root: int, seconds: float = 5.0) -> bool:
         Whether none is left.
     """
     end = time.monotonic() + seconds
-    while found := descendants(root):
-        if time.monotonic() > end:
-            return False
+    own = root == os.getpid()
+    while True:
+        found = descendants(root)
         for signal_number in (signal.SIGSTOP, signal.SIGKILL):
             for process_id in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, signal_number)
-        if root == os.getpid():
-            reap()
-    return True
+        if not found and (not own or reap()):
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_SECONDS)
 
 
 def reap() -> bool:

@@ -124,7 +124,7 @@ def _decide(run: Callable[[], None]) -> Finding:
     except Decided as decided:
         return decided.finding
     except AssertionError as error:
-        return Finding(status="failed", detail=one_line(f"a test does not hold: {one_line(error)}"))
+        return Finding(status="failed", detail=one_line(f"a test does not hold: {one_line(error)}".removesuffix(": ")))
     except MemoryError:
         return Finding(status="memory", detail="more memory than allowed")
     except BaseException as error:  # noqa: BLE001 (a test may fail by any exception)

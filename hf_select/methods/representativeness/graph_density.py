@@ -84,7 +84,7 @@ class GraphDensity(Embedded):
             return sparse.csr_matrix((n_rows, n_rows))
         neighbours = nearest(vectors, width, self.metric)
         gamma = 1.0 / n_columns if self.gamma is None else self.gamma
-        weights = np.exp(-gamma * edge_distances(vectors, neighbours, "manhattan"))
+        weights = np.exp(-gamma * edge_distances(vectors, np.arange(n_rows), neighbours, "manhattan"))
         edges = (weights.ravel(), neighbours.ravel(), np.arange(0, weights.size + 1, width))
         one_way = sparse.csr_matrix(edges, shape=(n_rows, n_rows))
         graph = one_way.maximum(one_way.T).tocsr()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from hf_select.methods.base import Scores
-from hf_select.signals.keys import Floats, Indices
+from hf_select.signals.keys import Floats, Indices, Mask
 
 Metric: TypeAlias = Literal["manhattan", "euclidean"]
 
-_SPARE = 6  # neighbours asked for beyond those needed, so that rounding in the search can be put right
+_SPARE = 4  # neighbours asked for beyond those needed, so that rounding in the search can be put right
+_WIDER = 4  # how many times more are asked for where that was not enough
+_WIDEST = 512
 _CHUNK_VALUES = 1 << 22
 _ULPS = 16  # rounding errors of the search, in units of the last place of the largest norm
 
@@ -20,8 +23,8 @@ _ULPS = 16  # rounding errors of the search, in units of the last place of the l
 def nearest(vectors: Floats, n_neighbours: int, metric: Metric) -> Indices:
     """The nearest other points of every point; equal distances go to the lower position.
 
-    The search runs in float32 and returns a few spare neighbours. They are ranked again in float64, and a point whose
-    spare ones do not settle the matter is compared with all others.
+    The search runs in float32 and returns some spare neighbours, which are ranked again in float64. Where the spare ones
+    lie too close to settle the matter more are asked for, and in the end all points are compared.
 
     Args:
         vectors: ``(N, D)`` points.
@@ -31,41 +34,44 @@ def nearest(vectors: Floats, n_neighbours: int, metric: Metric) -> Indices:
     Returns:
         ``(N, n_neighbours)`` positions, nearest first.
     """
-    n_rows = len(vectors)
     points = np.ascontiguousarray(vectors - vectors.mean(axis=0, dtype=np.float64), dtype=np.float32)
-    n_asked = min(n_rows, n_neighbours + 1 + _SPARE)
-    found = np.asarray(_search(points, n_asked, metric), dtype=np.int64)
-    distances = edge_distances(vectors, found, metric)
-    distances[found == np.arange(n_rows)[:, None]] = np.inf  # a point is not its own neighbour
-    order = np.lexsort((found, distances), axis=1)
-    found = np.take_along_axis(found, order, axis=1)
-    distances = np.take_along_axis(distances, order, axis=1)
-    if n_asked < n_rows:
-        measured = distances if metric == "manhattan" else np.square(distances)
-        last = np.where(np.isfinite(measured), measured, -np.inf).max(axis=1)
-        unsettled = measured[:, n_neighbours - 1] >= last - _search_error(points, metric)
-        _settle(vectors, found, np.flatnonzero(unsettled), n_neighbours, metric)
-    return found[:, :n_neighbours]
+    search, error = _search(points, metric), _search_error(points, metric)
+    found = np.empty((len(points), n_neighbours), dtype=np.int64)
+    pending = np.arange(len(points))
+    n_asked = min(len(points), n_neighbours + 1 + _SPARE)
+    while len(pending) and n_asked <= max(_WIDEST, n_neighbours + 1 + _SPARE):
+        settled = np.empty(len(pending), dtype=bool)
+        step = max(1, _CHUNK_VALUES // n_asked)
+        for start in range(0, len(pending), step):
+            rows = pending[start : start + step]
+            ranked, settled[start : start + step] = _rank(
+                vectors, rows, search(points[rows], n_asked), n_neighbours, metric, error
+            )
+            found[rows] = ranked
+        pending = pending[~settled]
+        n_asked = min(len(points), n_asked * _WIDER)
+    _compare_with_all(vectors, found, pending, metric)
+    return found
 
 
-def edge_distances(vectors: Floats, neighbours: Indices, metric: Metric) -> Scores:
-    """Distance of every point to its neighbours in float64.
+def edge_distances(vectors: Floats, rows: Indices, neighbours: Indices, metric: Metric) -> Scores:
+    """Distance of points to their neighbours in float64.
 
     Args:
         vectors: ``(N, D)`` points.
-        neighbours: ``(N, K)`` positions.
+        rows: ``(M,)`` positions of points.
+        neighbours: ``(M, K)`` positions of their neighbours.
         metric: how to measure.
 
     Returns:
-        ``(N, K)`` distances.
+        ``(M, K)`` distances.
     """
-    n_rows, width = neighbours.shape
-    distances = np.empty((n_rows, width))
-    step = max(1, _CHUNK_VALUES // (width * vectors.shape[1]))
-    for start in range(0, n_rows, step):
+    distances = np.empty(neighbours.shape)
+    step = max(1, _CHUNK_VALUES // (neighbours.shape[1] * vectors.shape[1]))
+    for start in range(0, len(rows), step):
         here = slice(start, start + step)
         gap = vectors[neighbours[here]].astype(np.float64)
-        gap -= vectors[here, None]
+        gap -= vectors[rows[here], None]
         if metric == "manhattan":
             distances[here] = np.abs(gap, out=gap).sum(axis=2)
         else:
@@ -73,17 +79,17 @@ def edge_distances(vectors: Floats, neighbours: Indices, metric: Metric) -> Scor
     return distances
 
 
-def _search(points: Floats, n_asked: int, metric: Metric) -> Indices:
-    """``(N, n_asked)`` approximate order in float32; the point itself is usually among them."""
+def _search(points: Floats, metric: Metric) -> Callable[[Floats, int], Indices]:
+    """A function of queries and a number: their nearest points in float32, usually with themselves among them."""
     if importlib.util.find_spec("faiss"):
         import faiss
 
         measure = faiss.METRIC_L1 if metric == "manhattan" else faiss.METRIC_L2
-        return faiss.knn(points, points, n_asked, metric=measure)[1]
+        return lambda queries, n: np.asarray(faiss.knn(queries, points, n, metric=measure)[1], dtype=np.int64)
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=n_asked, metric=metric, algorithm="brute").fit(points)
-    return search.kneighbors(points, return_distance=False)  # type: ignore[no-any-return]
+    engine = NearestNeighbors(metric=metric, algorithm="brute").fit(points)
+    return lambda queries, n: np.asarray(engine.kneighbors(queries, n, return_distance=False), dtype=np.int64)
 
 
 def _search_error(points: Floats, metric: Metric) -> float:
@@ -92,16 +98,34 @@ def _search_error(points: Floats, metric: Metric) -> float:
     return _ULPS * float(np.finfo(np.float32).eps) * float(size.max())
 
 
-def _settle(vectors: Floats, found: Indices, rows: Indices, n_neighbours: int, metric: Metric) -> None:
-    """Rank all points for some rows, once for every distinct vector among them; writes into ``found``."""
-    from scipy.spatial.distance import cdist
+def _rank(
+    vectors: Floats, rows: Indices, candidates: Indices, n_neighbours: int, metric: Metric, error: float
+) -> tuple[Indices, Mask]:
+    """The nearest of the candidates, and for each row whether no other point can be nearer or equally near."""
+    distances = edge_distances(vectors, rows, candidates, metric)
+    itself = candidates == rows[:, None]
+    if metric == "euclidean":
+        np.square(distances, out=distances)
+    last = np.where(itself, -np.inf, distances).max(axis=1)
+    distances[itself] = np.inf
+    order = np.lexsort((candidates, distances), axis=1)[:, :n_neighbours]
+    settled = np.take_along_axis(distances, order[:, -1:], axis=1)[:, 0] < last - error
+    if candidates.shape[1] == len(vectors):
+        settled[:] = True
+    return np.take_along_axis(candidates, order, axis=1), settled
 
+
+def _compare_with_all(vectors: Floats, found: Indices, rows: Indices, metric: Metric) -> None:
+    """Rank all points for some rows, once for every distinct vector among them; writes into ``found``."""
     if len(rows) == 0:
         return
+    from scipy.spatial.distance import cdist
+
+    n_neighbours = found.shape[1]
     distinct, which = np.unique(vectors[rows], axis=0, return_inverse=True)
     which = which.reshape(-1)
     for number, vector in enumerate(distinct):
         distances = cdist(vector[None], vectors, "cityblock" if metric == "manhattan" else "euclidean")[0]
         ranked = np.argsort(distances, kind="stable")[: n_neighbours + 1]
         for row in rows[which == number]:
-            found[row, :n_neighbours] = ranked[ranked != row][:n_neighbours]
+            found[row] = ranked[ranked != row][:n_neighbours]

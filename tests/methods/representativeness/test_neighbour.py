@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from hf_select.methods.representativeness import neighbour
 from hf_select.methods.representativeness.neighbour import edge_distances, nearest
 
 NAMES = {"manhattan": "cityblock", "euclidean": "euclidean"}
@@ -34,6 +35,14 @@ def test_exact_on_random_points(engine, metric, shift):
 
 
 @pytest.mark.parametrize("metric", NAMES)
+def test_the_last_resort_is_as_exact(engine, metric, monkeypatch):
+    """Searches that may not be widened leave the rows with many equal neighbours to a comparison with all."""
+    monkeypatch.setattr(neighbour, "_WIDEST", 0)
+    vectors = np.repeat(np.random.default_rng(1).normal(size=(5, 3)), 40, axis=0)
+    np.testing.assert_array_equal(nearest(vectors, 10, metric), all_pairs(vectors, 10, metric))
+
+
+@pytest.mark.parametrize("metric", NAMES)
 def test_more_equal_neighbours_than_are_asked_for_go_to_the_lower_position(engine, metric):
     """Forty copies of each point: the search returns any of them, the result is the first ones."""
     vectors = np.repeat(np.random.default_rng(1).normal(size=(5, 3)), 40, axis=0).astype(np.float32)
@@ -55,6 +64,6 @@ def test_all_other_points_when_the_pool_is_small(engine):
 
 def test_edge_distances():
     vectors = np.array([[0.0, 0.0], [3.0, 4.0]], dtype=np.float32)
-    neighbours = np.array([[1], [0]])
-    assert edge_distances(vectors, neighbours, "manhattan").tolist() == [[7.0], [7.0]]
-    assert edge_distances(vectors, neighbours, "euclidean").tolist() == [[5.0], [5.0]]
+    rows, neighbours = np.array([1, 0]), np.array([[0, 1], [0, 1]])
+    assert edge_distances(vectors, rows, neighbours, "manhattan").tolist() == [[7.0, 0.0], [0.0, 7.0]]
+    assert edge_distances(vectors, rows, neighbours, "euclidean").tolist() == [[5.0, 0.0], [0.0, 5.0]]

@@ -1,0 +1,82 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hf_select.evaluation.sandbox.jail import (
+    JailError,
+    Limits,
+    confine,
+    descendants,
+    kill_descendants,
+    seconds_without_processor,
+    task_allowance,
+)
+
+FAMILY = """
+import os, time
+if os.fork() == 0:
+    os.fork()
+print('ready', flush=True)
+time.sleep(1000)
+"""
+
+
+def test_descendants_are_found_and_killed():
+    parent = subprocess.Popen([sys.executable, "-S", "-c", FAMILY], stdout=subprocess.PIPE)
+    for _ in range(3):
+        assert parent.stdout.readline() == b"ready\n"
+    found = descendants(parent.pid)
+    assert len(found) == 2
+    assert parent.pid not in found
+    assert set(found) < set(descendants(os.getpid()))
+    assert kill_descendants(parent.pid)
+    assert descendants(parent.pid) == []
+    assert parent.poll() is None
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+
+def test_an_unknown_layer_is_an_error():
+    with pytest.raises(JailError, match="no layer 'landlock'"):
+        confine(["landlock"], Limits(1.0, 1 << 30, 100))
+
+
+def test_there_is_room_for_a_few_more_tasks_than_run():
+    assert task_allowance() > 64
+
+
+def test_waiting_for_a_processor_is_told_apart_from_sleeping():
+    before = seconds_without_processor([os.getpid()])
+    time.sleep(0.2)
+    assert seconds_without_processor([os.getpid()]) - before < 0.15
+    assert seconds_without_processor([2**30]) == 0.0
+
+
+CONFINED = """
+import sys, resource
+sys.path.insert(0, {folder!r})
+import jail
+jail.confine(["privileges", "limits"], jail.Limits(2.0, 1 << 30, 4096))
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, status
+assert status["NoNewPrivs"].strip() == "1"
+assert resource.getrlimit(resource.RLIMIT_AS) == (1 << 30, 1 << 30)
+assert resource.getrlimit(resource.RLIMIT_CPU) == (7, 7)
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+try:
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
+except ValueError:
+    print("held")
+"""
+
+
+def test_layers_cannot_be_taken_off_again():
+    from hf_select.evaluation.sandbox import jail
+
+    code = CONFINED.format(folder=os.path.dirname(jail.__file__))  # noqa: PTH120
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "held\n", done.stderr

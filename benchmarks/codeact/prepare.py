@@ -14,6 +14,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -43,10 +44,15 @@ def main() -> None:
 
 def write_rows(folder: Path, target: Path) -> int:
     """Both sets in one file, with the columns that both have."""
-    rows = [json.loads(line) for name in SETS for line in gzip.open(folder / f"{name}.jsonl.gz", "rt")]
+    rows = [row for name in SETS for row in read_lines(folder / f"{name}.jsonl.gz")]
     kept = [{name: row[name] or "" for name in ("instruction", "input", "output")} for row in rows if row["output"]]
     target.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     return len(kept)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def train_base(arguments: argparse.Namespace) -> None:
@@ -57,11 +63,9 @@ def train_base(arguments: argparse.Namespace) -> None:
     from hf_select.demo import build_model, train_tokenizer
     from hf_select.training import DynamicPackCollator, packed_attention
 
-    texts = [
-        json.loads(line)["content"]
-        for language in arguments.languages.split(",")
-        for line in gzip.open(arguments.data / "sources" / f"{language}.jsonl.gz", "rt")
-    ]
+    folder = arguments.data / "sources"
+    languages = arguments.languages.split(",")
+    texts = [row["content"] for language in languages for row in read_lines(folder / f"{language}.jsonl.gz")]
     tokenizer = train_tokenizer(texts[:2000], arguments.vocab_size)
     limit = arguments.max_length
     encoded = tokenizer(texts, verbose=False)["input_ids"]
@@ -88,7 +92,7 @@ def train_base(arguments: argparse.Namespace) -> None:
         warmup_steps=0.05,
         weight_decay=0.1,
         adam_beta2=0.95,
-        logging_steps=20,
+        logging_steps=max(1, min(20, arguments.steps // 5)),
         save_strategy="no",
         report_to="none",
         remove_unused_columns=False,

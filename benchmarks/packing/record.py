@@ -22,9 +22,8 @@ def write(script: str, seeds: Sequence[int], results: Any, goals: list[dict[str,
     name = Path(script).stem
     print()
     for entry in goals:
-        print(
-            f"{'reached' if entry['reached'] else 'MISSED '}  {entry['what']}: {entry['measured']} (goal {entry['goal']})"
-        )
+        verdict = "reached" if entry["reached"] else "MISSED "
+        print(f"{verdict}  {entry['what']}: {entry['measured']} (goal {entry['goal']})")
     record = {
         "command": " ".join(["python", "-m", f"benchmarks.packing.{name}", *sys.argv[1:]]),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},

@@ -100,8 +100,8 @@ class Reader:
         for start in range(0, len(where), chunk):
             part = slice(start, start + chunk)
             logits = states[part] if head is None else head(states[where[part]])
-            losses.append(F.cross_entropy(logits.float(), target_ids[part].to(logits.device), reduction="none").cpu())
-        return torch.cat(losses).double().numpy()
+            losses.append(F.cross_entropy(logits.float(), target_ids[part].to(logits.device), reduction="none"))
+        return torch.cat(losses).cpu().double().numpy()
 
 
 @contextmanager

@@ -106,3 +106,7 @@ def test_the_fingerprint_says_what_the_rows_are_made_of() -> None:
     assert pack_dataset(dataset, 64)._fingerprint == fingerprint
     assert pack_dataset(dataset, 65)._fingerprint != fingerprint
     assert pack_dataset(dataset.select(range(19)), 64)._fingerprint != fingerprint
+
+
+def test_an_empty_dataset_has_no_rows() -> None:
+    assert len(pack_dataset(random_dataset(3).select([]), 64)) == 0

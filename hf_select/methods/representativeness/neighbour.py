@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,14 +17,15 @@ _SPARE = 4  # neighbours asked for beyond those needed, so that rounding in the 
 _WIDER = 4  # how many times more are asked for where that was not enough
 _WIDEST = 512
 _CHUNK_VALUES = 1 << 22
+_TILE_BYTES = 3 << 19
 _ULPS = 16  # rounding errors of the search, in units of the last place of the largest norm
 
 
 def nearest(vectors: Floats, n_neighbours: int, metric: Metric) -> Indices:
     """The nearest other points of every point; equal distances go to the lower position.
 
-    The search runs in float32 and returns some spare neighbours, which are ranked again in float64. Where the spare ones
-    lie too close to settle the matter more are asked for, and in the end all points are compared.
+    The search runs in float32 and returns some spare neighbours, which are ranked again in float64. Where the spare
+    ones lie too close to settle the matter, more are asked for, and in the end all points are compared.
 
     Args:
         vectors: ``(N, D)`` points.
@@ -84,12 +85,28 @@ def _search(points: Floats, metric: Metric) -> Callable[[Floats, int], Indices]:
     if importlib.util.find_spec("faiss"):
         import faiss
 
-        measure = faiss.METRIC_L1 if metric == "manhattan" else faiss.METRIC_L2
-        return lambda queries, n: np.asarray(faiss.knn(queries, points, n, metric=measure)[1], dtype=np.int64)
+        if metric == "manhattan":
+            return lambda queries, n: _tiled(faiss, points, queries, n)
+        return lambda queries, n: np.asarray(faiss.knn(queries, points, n)[1], dtype=np.int64)
     from sklearn.neighbors import NearestNeighbors
 
     engine = NearestNeighbors(metric=metric, algorithm="brute").fit(points)
     return lambda queries, n: np.asarray(engine.kneighbors(queries, n, return_distance=False), dtype=np.int64)
+
+
+def _tiled(faiss: Any, points: Floats, queries: Floats, n_asked: int) -> Indices:
+    """faiss reads all points again for every query: in tiles that stay in the cache that is twice as fast."""
+    best = np.empty((len(queries), 0), dtype=np.float32)
+    found = np.empty((len(queries), 0), dtype=np.int64)
+    size = max(n_asked, _TILE_BYTES // (4 * points.shape[1]))
+    for start in range(0, len(points), size):
+        tile = points[start : start + size]
+        distances, here = faiss.knn(queries, tile, min(n_asked, len(tile)), metric=faiss.METRIC_L1)
+        best, found = np.hstack([best, distances]), np.hstack([found, here + start])
+        if best.shape[1] > n_asked:
+            keep = np.argpartition(best, n_asked - 1, axis=1)[:, :n_asked]
+            best, found = np.take_along_axis(best, keep, axis=1), np.take_along_axis(found, keep, axis=1)
+    return found
 
 
 def _search_error(points: Floats, metric: Metric) -> float:

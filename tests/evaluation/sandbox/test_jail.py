@@ -19,25 +19,22 @@ FAMILY = """
 import os, time
 if os.fork() == 0:
     os.fork()
-print('ready', flush=True)
+os.write(1, b'ready\\n')
 time.sleep(1000)
 """
 
 
 def test_descendants_are_found_and_killed():
-    parent = subprocess.Popen([sys.executable, "-S", "-c", FAMILY], stdout=subprocess.PIPE)
-    for _ in range(3):
-        assert parent.stdout.readline() == b"ready\n"
-    found = descendants(parent.pid)
+    with subprocess.Popen([sys.executable, "-S", "-c", FAMILY], stdout=subprocess.PIPE) as parent:
+        assert [parent.stdout.readline() for _ in range(3)] == [b"ready\n"] * 3
+        found = descendants(parent.pid)
+        killed = kill_descendants(parent.pid)
+        left, alive = descendants(parent.pid), parent.poll() is None
+        parent.kill()
     assert len(found) == 2
-    assert parent.pid not in found
-    assert set(found) < set(descendants(os.getpid()))
-    assert kill_descendants(parent.pid)
-    assert descendants(parent.pid) == []
-    assert parent.poll() is None
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    assert killed
+    assert alive
+    assert left == []
 
 
 def test_an_unknown_layer_is_an_error():

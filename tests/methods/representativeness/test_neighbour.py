@@ -34,6 +34,13 @@ def test_exact_on_random_points(engine, metric, shift):
     np.testing.assert_array_equal(nearest(vectors, 10, metric), all_pairs(vectors, 10, metric))
 
 
+def test_tiles_change_nothing(monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(neighbour, "_TILE_BYTES", 1)
+    vectors = np.random.default_rng(5).normal(size=(203, 6))
+    np.testing.assert_array_equal(nearest(vectors, 10, "manhattan"), all_pairs(vectors, 10, "manhattan"))
+
+
 @pytest.mark.parametrize("metric", NAMES)
 def test_the_last_resort_is_as_exact(engine, metric, monkeypatch):
     """Searches that may not be widened leave the rows with many equal neighbours to a comparison with all."""

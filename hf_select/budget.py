@@ -13,7 +13,7 @@ import numpy as np
 from hf_select.errors import BudgetError
 from hf_select.signals.keys import Indices, Integers
 
-_FORMS = 'give rows (5000, "5000"), a fraction (0.4, "40%", "1/3") or tokens ("2M tokens", "500k tokens")'
+_FORMS = 'give rows (5000, "5000"), a fraction (0.4, "40%", "1/3") or tokens ("2M", "500k tokens")'
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
@@ -70,8 +70,8 @@ class Budget:
         """Read a budget as people write it.
 
         Args:
-            text: ``"40%"``, ``"1/3"``, ``0.4``, ``5000``, ``"5000"``, ``"2M tokens"``, ``"500k tokens"``; a float or a
-                text with a decimal point is a fraction, a whole number is rows.
+            text: ``"40%"``, ``"1/3"``, ``0.4``, ``5000``, ``"5000"``, ``"2M"``, ``"500k tokens"``, ``"3k rows"``; a
+                float or a text with a decimal point is a fraction, a whole number is rows, a scaled one tokens.
 
         Returns:
             The budget.
@@ -92,8 +92,8 @@ class Budget:
             return cls("fraction", _share(Fraction(found[1]) / 100, text))
         if re.fullmatch(r"\d+\s*/\s*[1-9]\d*", word):
             return cls("fraction", _share(Fraction(word.replace(" ", "")), text))
-        if found := re.fullmatch(_NUMBER + r"\s*([kmb]?)\s*tokens?", word):
-            return cls.tokens(_whole(Fraction(found[1]) * _SCALES[found[2]], text))
+        if found := re.fullmatch(_NUMBER + r"\s*(?:([kmb])|([kmb]?)\s*tokens?)", word):
+            return cls.tokens(_whole(Fraction(found[1]) * _SCALES[found[2] or found[3] or ""], text))
         if found := re.fullmatch(_NUMBER + r"\s*([kmb]?)(\s*rows?)?", word):
             if "." in found[1] and not found[2] and not found[3]:
                 return cls("fraction", _share(Fraction(found[1]), text))

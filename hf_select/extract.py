@@ -15,7 +15,7 @@ from hf_select.errors import ConfigError, RowError
 from hf_select.rows import RowFormat
 from hf_select.signals.embedding import embedded_texts, embedding_signals
 from hf_select.signals.forward import Values, answer_alone_signals, forward_signals
-from hf_select.signals.identity import texts_hash
+from hf_select.signals.identity import array_hash, key_of
 from hf_select.signals.keys import (
     ANSWER_ALONE_NLL,
     EMBEDDING,
@@ -29,6 +29,7 @@ from hf_select.signals.keys import (
     answer_alone_nll,
 )
 from hf_select.signals.models import Models
+from hf_select.signals.plan import MAX_TOKENS_PER_BATCH
 from hf_select.signals.source import Embed, Options, Source
 from hf_select.signals.store import CacheDir
 from hf_select.signals.text import row_tokens, text_length
@@ -49,7 +50,7 @@ def extract(
     columns: Mapping[str, str] | None = None,
     template: str | Template | None = None,
     max_length: int | None = None,
-    max_tokens_per_batch: int = 4096,
+    max_tokens_per_batch: int = MAX_TOKENS_PER_BATCH,
     embed: Embed | None = None,
     max_seq_length: int | None = None,
     score_eos: bool = False,
@@ -117,7 +118,12 @@ def extract_with_source(
         The dataset with its columns, and the source; ``None`` if all columns were there.
     """
     check_dataset(dataset)
-    wanted = [signal for signal in needs if signal.column not in dataset.column_names or _is_given(signal, models)]
+    # in the order of their names: the order of a set differs between processes, and all must run the same passes
+    wanted = [
+        signal
+        for signal in sorted(set(needs), key=lambda signal: signal.name)
+        if signal.column not in dataset.column_names or _is_given(signal, models)
+    ]
     for signal in wanted:
         _require(signal, models)
     if not wanted:
@@ -160,7 +166,7 @@ def with_columns(dataset: Dataset, values: Values) -> Dataset:
     there = [signal.column for signal in values if signal.column in dataset.column_names]
     dataset = dataset.remove_columns(there) if there else dataset
     for signal, array in values.items():
-        fingerprint = texts_hash([dataset._fingerprint, signal.column, str(array.dtype), array.tobytes().hex()])[:16]
+        fingerprint = key_of([dataset._fingerprint, signal.column, array_hash(array)])[:16]
         column = _arrow(array)
         dataset = dataset.add_column(
             signal.column,

@@ -32,7 +32,7 @@ from hf_select.errors import HfSelectError
 from hf_select.experiment.arguments import Arguments, parse_arguments
 from hf_select.experiment.arm import Arm, parse_arms
 from hf_select.experiment.card import write_cards
-from hf_select.experiment.estimate import announce
+from hf_select.experiment.estimate import announce, check_disk_space
 from hf_select.experiment.launch import prepare_process
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.results import arm_entry, run_results, seed_measures
@@ -79,6 +79,7 @@ def run_recipe(arguments: Arguments) -> None:
         resume=arguments.run.resume,
         overwrite=arguments.run.overwrite_output_dir,
     )
+    check_disk_space(run, arguments, n_models=len(arms) * len(arguments.seeds))
     measures: dict[Arm, list[dict[str, object]]] = {arm: [] for arm in arms}
     gates: Counter[str] = Counter()
     views: list[SelectionView] = []

@@ -53,10 +53,8 @@ def quiet(**options):
 
 def test_every_signal_gets_its_column(dataset, model, tokenizer) -> None:
     extracted = extract(dataset, ALL, model=model, tokenizer=tokenizer, **quiet())
-    assert extracted.column_names == [
-        *dataset.column_names,
-        *(signal.column for signal in sorted(ALL, key=_order(extracted))),
-    ]
+    assert extracted.column_names[:2] == dataset.column_names
+    assert set(extracted.column_names[2:]) == {signal.column for signal in ALL}
     signals = Signals.from_dataset(extracted, ALL)
     assert signals[HIDDEN_STATE].shape == signals[EMBEDDING].shape == (20, 32)
     assert signals[RESPONSE_NLL].dtype == np.float64
@@ -65,10 +63,6 @@ def test_every_signal_gets_its_column(dataset, model, tokenizer) -> None:
     assert (signals[RESPONSE_TOKENS] == 0).nonzero()[0].tolist() == no_response
     assert signals[TEXT_LENGTH].tolist() == [len(row["prompt"] + row["completion"]) for row in dataset]
     assert extracted.remove_columns([signal.column for signal in ALL])[:] == dataset[:]
-
-
-def _order(extracted):
-    return lambda signal: extracted.column_names.index(signal.column)
 
 
 def test_rows_of_a_shuffled_view_keep_their_values(dataset, model, tokenizer) -> None:

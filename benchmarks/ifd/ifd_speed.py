@@ -51,7 +51,13 @@ def packed(dataset: Dataset, model: Any, tokenizer: PreTrainedTokenizerFast, max
     """log IFD of every row, by this library; nothing is stored or reused."""
     needs = (RESPONSE_NLL, ANSWER_ALONE_NLL)
     extracted = extract(
-        dataset, needs, model=model, tokenizer=tokenizer, max_tokens_per_batch=max_tokens, cache_dir=False, progress=False
+        dataset,
+        needs,
+        model=model,
+        tokenizer=tokenizer,
+        max_tokens_per_batch=max_tokens,
+        cache_dir=False,
+        progress=False,
     )
     signals = Signals.from_dataset(extracted, needs)
     return signals[RESPONSE_NLL] - signals[ANSWER_ALONE_NLL]

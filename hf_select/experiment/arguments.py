@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,10 @@ _TRAINING_SETTINGS = (
     *("adam_beta1", "adam_beta2", "max_grad_norm", "per_device_train_batch_size", "gradient_accumulation_steps"),
     *("bf16", "fp16", "activation_checkpointing"),
 )
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults shown, and the recipe's own lines left as they are."""
 
 
 def _help(text: str) -> dict[str, str]:
@@ -220,7 +225,7 @@ def parse_arguments(argv: Sequence[str] | None, *, description: str, default_con
     words = list(sys.argv[1:] if argv is None else argv)
     groups: list[Any] = [ModelArguments, DataArguments, SelectionArguments, EvaluationArguments, RunArguments]
     groups.append(TrainingArguments)
-    parser = HfArgumentParser(groups, description=description, allow_abbrev=False)
+    parser = HfArgumentParser(groups, description=description, allow_abbrev=False, formatter_class=_HelpFormatter)
     parser.add_argument("--config", help="YAML file with any of these arguments; the command line wins over it.")
     parser.set_defaults(output_dir="runs/codeact", use_cpu=not torch.cuda.is_available(), report_to="none")
     config, words = _config_of(words)

@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from hf_select.experiment.arguments import DEMO
+from hf_select.experiment.arguments import DEMO, Arguments
 from hf_select.experiment.arm import Arm
 from hf_select.experiment.model import load_model
 from hf_select.experiment.process import on_main_process
+from hf_select.experiment.run import Run
 from hf_select.experiment.train import make_collator
 from hf_select.experiment.trial import Trial
+from hf_select.files import require_free_space
 
 logger = logging.getLogger("hf_select")
 
@@ -49,15 +51,38 @@ def _rows_of(arm: Arm, n_rows: int) -> int:
     return n_rows if arm.budget is None else arm.budget.n_rows(n_rows)
 
 
+def check_disk_space(run: Run, arguments: Arguments, n_models: int) -> None:
+    """Stop before long work if the models of all arms will not fit on the disk.
+
+    Args:
+        run: the run folder.
+        arguments: the arguments of the run.
+        n_models: models that will be saved.
+
+    Raises:
+        DiskSpaceError: if less is free than they take.
+    """
+    if arguments.model.use_peft:
+        return
+    n_bytes = 2 if arguments.model.dtype in ("bfloat16", "float16") else 4
+    require_free_space(run.folder, n_models * n_bytes * _n_parameters(arguments.model.model_name_or_path))
+
+
+def _n_parameters(name: str) -> int:
+    """Parameters of a model, counted on a copy without weights; the demo's are known to be few."""
+    if name == DEMO:
+        return 1_000_000
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(name)).num_parameters())
+
+
 def _tokens_per_second(trial: Trial) -> float | None:
     """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
-    if trial.arguments.model.model_name_or_path != DEMO:
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(trial.arguments.model.model_name_or_path)
-        hidden, layers = getattr(config, "hidden_size", 0), getattr(config, "num_hidden_layers", 0)
-        if 12 * layers * hidden**2 + hidden * getattr(config, "vocab_size", 0) > _MAX_SAMPLED_PARAMETERS:
-            return None
+    if _n_parameters(trial.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
+        return None
     from hf_select.training.attention import packed_attention
 
     model: Any = load_model(trial.arguments.model, trial.tokenizer, seed=trial.seed)

@@ -43,9 +43,8 @@ class Run:
             StaleStateError: if a run lies there and neither was asked for, or it has other settings.
         """
         path = Path(folder)
-        recorded = path / CONFIG_FILE
         plain = json.loads(json.dumps(config, default=str))
-        found: dict[str, Any] | None = on_main_process(lambda: _read(recorded))
+        found: dict[str, Any] | None = on_main_process(lambda: _begun(path))
         if found is not None and not resume and not overwrite:
             raise StaleStateError(
                 f"{path} already holds a run. Go on with it by --resume, delete it by --overwrite_output_dir, or give "
@@ -78,6 +77,11 @@ class Run:
         result = compute()
         on_main_process(lambda: str(write_json(record, {"stage": name, "result": result})))
         return on_main_process(lambda: (_read(record) or {})["result"])
+
+
+def _begun(folder: Path) -> dict[str, Any] | None:
+    """Settings of the run in a folder; ``None`` where none has finished a stage (bad input ends before the first)."""
+    return _read(folder / CONFIG_FILE) if (folder / "stages").is_dir() else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ def train(
     *,
     seed: int,
     folder: Path,
-    epochs: float | None = None,
+    **settings: Any,
 ) -> TrainingRecord:
     """Train a model on tokenised rows and save it.
 
@@ -71,7 +71,7 @@ def train(
         arguments: the arguments of the run.
         seed: order of the rows, dropout.
         folder: where the model and its checkpoints go.
-        epochs: epochs instead of ``num_train_epochs``; ``max_steps`` still wins.
+        **settings: fields of ``TrainingArguments`` that differ from the arguments of the run.
 
     Returns:
         What it took.
@@ -85,12 +85,15 @@ def train(
 
     if len(rows) == 0:
         raise ConfigError("There is no row to train on; check the budget and the gates.")
-    trainer, collator, watch = _trainer(model, tokenizer, rows, arguments, seed=seed, folder=folder, epochs=epochs)
+    settings |= {"seed": seed, "output_dir": str(folder)}
+    trainer, collator, watch = _trainer(model, tokenizer, rows, arguments, settings)
     packed = arguments.run.padding == "dynamic_pack" and arguments.model.attn_implementation == PACKED
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     with packed_attention(model) if packed else contextlib.nullcontext():
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(str(folder))
+    if trainer.is_world_process_zero():
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that can hold an access token
     history = [[entry["step"], float(entry["loss"])] for entry in trainer.state.log_history if "loss" in entry]
     counted = arguments.training.dataloader_num_workers == 0 and collator.stats.n_tokens > 0
     return TrainingRecord(
@@ -129,21 +132,15 @@ def _trainer(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Any],
     arguments: Arguments,
-    *,
-    seed: int,
-    folder: Path,
-    epochs: float | None,
+    changes: dict[str, Any],
 ) -> tuple[Trainer, Any, Any]:
     from transformers import Trainer
 
     from hf_select.callbacks import EfficiencyCallback, FiniteLossCallback
 
     settings = copy.copy(arguments.training)
-    settings.output_dir = str(folder)
-    settings.seed = seed
-    settings.remove_unused_columns = False
-    settings.logging_nan_inf_filter = False
-    settings.num_train_epochs = settings.num_train_epochs if epochs is None else epochs
+    for name, value in {**changes, "remove_unused_columns": False, "logging_nan_inf_filter": False}.items():
+        setattr(settings, name, value)
     collator = make_collator(tokenizer, arguments)
     watch = EfficiencyCallback(collator.stats)
     callbacks = [watch, FiniteLossCallback()]

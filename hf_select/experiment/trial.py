@@ -182,10 +182,19 @@ class Trial:
         drawn = np.random.default_rng(self.seed).permutation(usable)[: share.n_rows(len(usable))]
         features = warm_up_features(self.rows.select(drawn), self.tokenizer)
         model = load_model(self.arguments.model, self.tokenizer, seed=self.seed + 1000)
-        epochs = self.arguments.selection.scorer_warmup_epochs
-        return train(
-            model, self.tokenizer, features, self.arguments, seed=self.seed + 1000, folder=folder, epochs=epochs
-        ).to_dict()
+        n_processes = self.arguments.training.world_size
+        record = train(
+            model,
+            self.tokenizer,
+            features,
+            self.arguments,
+            seed=self.seed + 1000,
+            folder=folder,
+            num_train_epochs=self.arguments.selection.scorer_warmup_epochs,
+            max_steps=-1,  # and the same rows in every step, however many processes share them:
+            per_device_train_batch_size=max(1, self.arguments.training.per_device_train_batch_size // n_processes),
+        )
+        return record.to_dict()
 
     def candidates(self, arm: Arm) -> Mask:
         """``(N,)`` bool, rows that the arm may keep."""
@@ -258,8 +267,8 @@ class Trial:
         def compute() -> dict[str, Any]:
             model = load_model(self.arguments.model, self.tokenizer, seed=self.seed)
             rows = selection.apply(self.rows)
-            record = train(model, self.tokenizer, rows, self.arguments, seed=self.seed, folder=folder, epochs=epochs)
-            return record.to_dict()
+            arguments = (model, self.tokenizer, rows, self.arguments)
+            return train(*arguments, seed=self.seed, folder=folder, num_train_epochs=epochs).to_dict()
 
         record: dict[str, Any] = self.run.stage(f"training/{arm.folder}/{self._name}", compute)
         return record

@@ -88,8 +88,10 @@ class Method(ABC):
         return {}
 
     def eligible(self, signals: Signals) -> Indices:
-        """Row ids that may be picked, ascending: candidates less the method's own exclusions."""
+        """Row ids that may be picked, ascending: candidates less labelled rows and the method's own exclusions."""
         keep = np.ones(signals.n_rows, dtype=bool) if signals.candidates is None else signals.candidates.copy()
+        if signals.labelled is not None:
+            keep &= ~signals.labelled
         for mask in self.exclusions(signals.only(self.needs)).values():
             keep &= ~mask
         return np.flatnonzero(keep).astype(np.int64)

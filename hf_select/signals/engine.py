@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from hf_select.errors import ModelError, RowError
 from hf_select.signals.keys import Indices
 from hf_select.signals.layout import Layout
-from hf_select.signals.plan import Segment, make_plan
+from hf_select.signals.plan import MAX_TOKENS_PER_BATCH, Segment, make_plan
 from hf_select.signals.reader import Reader, reader
 from hf_select.signals.shards import run_shards
 from hf_select.signals.store import Arrays, Store
 
 logger = logging.getLogger("hf_select")
-
-MAX_TOKENS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from hf_select.errors import ModelError
 from hf_select.signals.plan import Segment
@@ -33,6 +34,37 @@ def key_of(data: Any) -> str:
     return str(xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass")))
 
 
+def array_hash(array: NDArray[Any]) -> str:
+    """Hash of an array: dtype, shape and values.
+
+    Args:
+        array: any array of numbers.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    digest = xxhash.xxh3_128(f"{array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return str(digest.hexdigest())
+
+
+def require_whole(model: torch.nn.Module) -> None:
+    """Refuse a model of which this process does not hold all weights.
+
+    Args:
+        model: any module.
+
+    Raises:
+        ModelError: if weights are spread over processes (FSDP) or not loaded (meta device).
+    """
+    for name, tensor in model.named_parameters():
+        if hasattr(tensor, "full_tensor") or tensor.is_meta:
+            raise ModelError(
+                f"Weight {name!r} is not whole in this process (FSDP or meta device); a pass needs the whole model in "
+                f"each process. Load it plainly, or pass its path."
+            )
+
+
 def weights_hash(model: torch.nn.Module) -> str:
     """Hash of the weights and buffers as they are in memory.
 
@@ -44,21 +76,14 @@ def weights_hash(model: torch.nn.Module) -> str:
 
     Returns:
         32 hexadecimal digits.
-
-    Raises:
-        ModelError: if the weights are spread over processes (FSDP) or not loaded (meta device).
     """
     import torch
 
+    require_whole(model)
     digest = xxhash.xxh3_128()
     for name, tensor in sorted((dict(model.named_buffers()) | model.state_dict()).items()):
         if not isinstance(tensor, torch.Tensor):
             continue
-        if hasattr(tensor, "full_tensor") or tensor.is_meta:
-            raise ModelError(
-                f"Weight {name!r} is not whole in this process (FSDP or meta device); a pass needs the whole model in "
-                f"each process. Load it plainly, or pass its path."
-            )
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().data)
     return str(digest.hexdigest())

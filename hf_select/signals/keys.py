@@ -92,7 +92,7 @@ class Signals:
     Args:
         values: array of each signal, first dimension ``N`` = rows of the dataset.
         candidates: ``(N,)`` bool, rows that may be picked; ``None`` for all.
-        labelled: ``(N,)`` bool, rows that count as already in use (k-center starts from them); ``None`` for none.
+        labelled: ``(N,)`` bool, rows already in use: never picked, and k-center starts from them; ``None`` for none.
 
     Raises:
         RowError: if the arrays differ in their number of rows.

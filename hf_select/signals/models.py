@@ -123,7 +123,7 @@ class Models:
         """What was used so far, as plain data for a record; nothing is loaded for it."""
         used: dict[str, Any] = {}
         if "model" in self.__dict__:
-            used["model"] = {**model_origin(self.model), **self.__dict__.get("model_identity", {})}
+            used["model"] = {**model_origin(self.model), **self.model_identity}
         if "tokenizer" in self.__dict__:
             used["tokenizer"] = {"name_or_path": self.tokenizer.name_or_path or None, "hash": self.tokenizer_hash}
         if self.given_embedder is not None:

@@ -20,6 +20,9 @@ from hf_select.signals.keys import Indices, Integers
 
 TokenIds = NDArray[np.int32]
 
+MAX_TOKENS_PER_BATCH = 4096
+"""Tokens of one forward pass, where nothing else is asked for."""
+
 _MAX_BATCHES_PER_SHARD = 32  # what a killed run can lose
 _MIN_SHARDS = 16  # enough to share out evenly when the dataset is small
 

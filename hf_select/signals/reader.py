@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hf_select.errors import ModelError, PackingError
+from hf_select.signals.identity import require_whole
 from hf_select.signals.layout import Inputs, Layout, lay_out
 from hf_select.signals.plan import Segment
 
@@ -148,6 +149,7 @@ def _decoder_config(model: torch.nn.Module) -> Any:
         raise ModelError(f"{reason} Signals of a model need a causal language model of transformers.") from None
     if config.is_encoder_decoder:
         raise ModelError(f"{type(model).__name__} is an encoder-decoder; give a causal language model.")
+    require_whole(model)
     return config
 
 

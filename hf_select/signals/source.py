@@ -11,6 +11,7 @@ from hf_select.errors import ConfigError
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.encoding import Encoded, encode
 from hf_select.signals.models import Models
+from hf_select.signals.plan import MAX_TOKENS_PER_BATCH
 from hf_select.signals.store import CacheDir, Store, open_store
 from hf_select.templates import Template, get_template
 
@@ -25,7 +26,7 @@ class Options:
 
     template: str | Template | None = None
     max_length: int | None = None
-    max_tokens_per_batch: int = 4096
+    max_tokens_per_batch: int = MAX_TOKENS_PER_BATCH
     embed: Embed | None = None
     max_seq_length: int | None = None
     score_eos: bool = False

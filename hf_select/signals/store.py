@@ -18,13 +18,12 @@ from typing import Any, Literal
 
 import numpy as np
 import safetensors
-import xxhash
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from hf_select.errors import ConfigError, DiskSpaceError
 from hf_select.files import replace_file, write_json
-from hf_select.signals.identity import key_of
+from hf_select.signals.identity import array_hash, key_of
 
 logger = logging.getLogger("hf_select")
 
@@ -137,8 +136,4 @@ def _root(cache_dir: str | Path | None) -> Path:
 
 
 def _checksum(arrays: Arrays) -> str:
-    digest = xxhash.xxh3_128()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data if arrays[name].size else b"")
-    return str(digest.hexdigest())
+    return key_of({name: array_hash(array) for name, array in arrays.items()})

@@ -200,7 +200,7 @@ def packed_attention(model: torch.nn.Module) -> Iterator[None]:
         model: a model of transformers, bare or wrapped (PEFT, DDP, ``torch.compile``).
 
     Yields:
-        Nothing; the model is changed in place.
+        None: the model is changed in place.
 
     Raises:
         PackingError: the attention of the model does not go through ``AttentionInterface``, or the model also carries
@@ -235,7 +235,7 @@ def plain_attention(model: torch.nn.Module, implementation: str = "sdpa") -> Ite
         implementation: the attention to use inside, ``"sdpa"`` by default. A model that is not packed keeps its own.
 
     Yields:
-        Nothing; the model is changed in place.
+        None: the model is changed in place.
 
     Raises:
         PackingError: there is no model of transformers in ``model``.

@@ -32,7 +32,7 @@ def test_a_second_run_in_the_same_folder_must_be_asked_for(tmp_path):
 
 
 def test_a_run_with_other_settings_is_not_resumed(tmp_path):
-    open_run(tmp_path / "run")
+    open_run(tmp_path / "run").stage("a", lambda: 1)
     with pytest.raises(StaleStateError, match=r"lr: 0.001 then, 0.01 now"):
         open_run(tmp_path / "run", {"lr": 1e-2}, resume=True)
 

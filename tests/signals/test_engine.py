@@ -12,6 +12,12 @@ from hf_select.signals.plan import Segment
 from hf_select.signals.reader import Reader
 
 
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch) -> None:
+    """A full garbage collection takes a third of a second here and frees nothing that a test needs."""
+    monkeypatch.setattr("hf_select.signals.engine.gc.collect", lambda: 0)
+
+
 @pytest.fixture(scope="module")
 def model(make_model):
     return make_model("llama")

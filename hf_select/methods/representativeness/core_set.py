@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from hf_select.errors import ConfigError
-from hf_select.methods.base import Exclusions, Picks
+from hf_select.methods.base import Picks
 from hf_select.methods.field import require_choice, require_whole
 from hf_select.methods.representativeness.embedded import Embedded
 from hf_select.methods.representativeness.k_center import k_center
@@ -54,12 +54,6 @@ class CoreSet(Embedded):
             require_choice("init", self.init, ("farthest_from_mean", "random"))
         else:
             require_whole("init", self.init, minimum=0)
-
-    def exclusions(self, signals: Signals) -> Exclusions:
-        """Rows that lie nowhere, and rows that are centres already."""
-        if signals.labelled is None:
-            return super().exclusions(signals)
-        return {**super().exclusions(signals), "labelled already": signals.labelled}
 
     def choose(self, signals: Signals, rows: Indices, k: int, rng: np.random.Generator) -> Picks:
         """The ``k`` rows in greedy order, each with its distance to the nearest earlier pick or labelled row."""

@@ -23,8 +23,9 @@ class GraphDensity(Embedded):
 
     Attributes:
         n_neighbours: nearest rows of each row; all others where the pool is smaller.
-        metric: how neighbours are found: ``"manhattan"`` as published, ``"euclidean"`` for speed. Edges are weighed by
-            Manhattan distance either way.
+        metric: how neighbours are found: ``"manhattan"`` as published, ``"euclidean"`` for speed, which finds other
+            neighbours and changes many picks (``benchmarks/diversity``). Edges are weighed by Manhattan distance
+            either way.
         gamma: decay of the weights; ``None`` for 1 / D.
 
     Needs:

@@ -95,7 +95,7 @@ def _search(points: Floats, metric: Metric) -> Callable[[Floats, int], Indices]:
 
 
 def _tiled(faiss: Any, points: Floats, queries: Floats, n_asked: int) -> Indices:
-    """faiss reads all points again for every query: in tiles that stay in the cache that is twice as fast."""
+    """Manhattan neighbours tile by tile: the search reads all points for every query, and a tile stays in the cache."""
     best = np.empty((len(queries), 0), dtype=np.float32)
     found = np.empty((len(queries), 0), dtype=np.int64)
     size = max(n_asked, _TILE_BYTES // (4 * points.shape[1]))

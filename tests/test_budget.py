@@ -28,7 +28,7 @@ from hf_select.errors import BudgetError
         ("5000", "rows", Fraction(5000)),
         ("5,000", "rows", Fraction(5000)),
         ("12_000 rows", "rows", Fraction(12000)),
-        ("1.5k", "rows", Fraction(1500)),
+        ("1.5k rows", "rows", Fraction(1500)),
         ("1 row", "rows", Fraction(1)),
         ("2M tokens", "tokens", Fraction(2_000_000)),
         ("2M", "tokens", Fraction(2_000_000)),

@@ -1,7 +1,8 @@
-"""IFD: this library against the plain way, two forward passes per row at batch size 1.
+r"""IFD: this library against the plain way, two forward passes per row at batch size 1.
 
-Run:  OMP_NUM_THREADS=1 python benchmarks/ifd/ifd_speed.py
-      python benchmarks/ifd/ifd_speed.py --device cuda --dtype bfloat16 --hidden 2048 --layers 16 --vocab_size 32000
+OMP_NUM_THREADS=1 python -m benchmarks.ifd.ifd_speed
+python -m benchmarks.ifd.ifd_speed --device cuda --dtype bfloat16 --hidden 2048 --layers 16 --heads 16 \
+    --vocab_size 32000 --max_tokens_per_batch 16384 --output benchmarks/ifd/ifd_speed_cuda.json
 
 Both sides start at the dataset and tokenise themselves. Their turns alternate; each side's time is its best turn:
 processor seconds on the CPU, wall seconds on a GPU. The plain way is the form of the published scripts (Cherry,
@@ -13,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from corpus import MIXES, make_rows, make_tokenizer
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from hf_select import extract
+from benchmarks.ifd.corpus import MIXES, make_rows, make_tokenizer
+from hf_select.extract import extract
 from hf_select.demo.model import build_model
 from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, Signals
 
@@ -132,7 +135,19 @@ def main() -> None:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    args.output.write_text(json.dumps({"settings": settings, "machine": machine, "runs": runs}, indent=2) + "\n")
+    speedups = {run["mix"]: run["speedup"] for run in runs}
+    goals = {
+        "never slower than the plain way": min(speedups.values()) >= 1.0,
+        "1.3 times as fast on instruction rows": speedups.get("instruction", 0.0) >= 1.3,
+    }
+    if args.dtype == "float32":
+        goals["log IFD equal to 1e-5"] = max(run["largest_difference"] for run in runs) <= 1e-5
+    result = {
+        "command": shlex.join(["python", "-m", "benchmarks.ifd.ifd_speed", *sys.argv[1:]]),
+        "settings": settings, "machine": machine, "runs": runs, "goals": goals,
+    }  # fmt: skip
+    args.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(goals)
 
 
 if __name__ == "__main__":

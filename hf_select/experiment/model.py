@@ -36,7 +36,10 @@ def load_tokenizer(model: ModelArguments, pool: Pool) -> PreTrainedTokenizerBase
 
         rows = pool.row_format.read(pool.dataset)
         return train_tokenizer(row.prompt + row.response for row in rows)
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=None if model.tokenizer_name else model.model_revision)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=None if model.tokenizer_name else model.model_revision)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"No tokenizer can be loaded from {name!r}: {error} Give a Hub id or a folder.") from error
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ModelError(

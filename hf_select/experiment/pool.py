@@ -163,21 +163,31 @@ def _columns(text: str | None) -> dict[str, str] | None:
 
 
 def _load_dataset(data: DataArguments) -> Dataset:
-    from datasets import DatasetDict, load_dataset, load_from_disk
+    """The named split, or an error that says what cannot be loaded (``datasets`` has many of its own for that)."""
+    from datasets.exceptions import DatasetsError
 
     path = Path(data.dataset_name).expanduser()
-    if path.is_file():
-        if path.suffix not in _LOADERS:
-            raise ConfigError(
-                f"dataset_name={data.dataset_name!r}: give a {', '.join(_LOADERS)} file, not {path.suffix!r}."
-            )
-        dataset = load_dataset(_LOADERS[path.suffix], data_files=str(path), split="train")
-    elif path.is_dir() and ((path / "state.json").is_file() or (path / "dataset_dict.json").is_file()):
-        loaded = load_from_disk(str(path))
-        dataset = loaded[data.dataset_train_split] if isinstance(loaded, DatasetDict) else loaded
-    else:
-        dataset = load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
+    if path.is_file() and path.suffix not in _LOADERS:
+        raise ConfigError(f"dataset_name={data.dataset_name!r} is none of {', '.join(_LOADERS)}; convert it.")
+    try:
+        dataset = _read_dataset(path, data)
+    except (DatasetsError, OSError, ValueError, IndexError) as error:
+        raise ConfigError(
+            f"dataset_name={data.dataset_name!r} (split {data.dataset_train_split!r}) cannot be loaded: {error} Give a "
+            f"Hub id, or a file or folder that exists and has rows."
+        ) from error
     return dataset.select(range(min(data.max_rows, len(dataset)))) if data.max_rows else dataset
+
+
+def _read_dataset(path: Path, data: DataArguments) -> Dataset:
+    from datasets import DatasetDict, load_dataset, load_from_disk
+
+    if path.is_file():
+        return load_dataset(_LOADERS[path.suffix], data_files=str(path), split="train")
+    if path.is_dir() and ((path / "state.json").is_file() or (path / "dataset_dict.json").is_file()):
+        loaded = load_from_disk(str(path))
+        return loaded[data.dataset_train_split] if isinstance(loaded, DatasetDict) else loaded
+    return load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
 
 
 def _solutions(problems: dict[str, list[Problem]]) -> dict[str, list[Row]]:

@@ -179,6 +179,16 @@ def test_candidates_alone_are_picked(method):
 
 
 @every_method
+def test_labelled_rows_are_never_picked(method):
+    labelled = np.zeros(N_ROWS, dtype=bool)
+    labelled[20:40] = True
+    signals = signals_for(method, labelled=labelled)
+    k = len(method.eligible(signals))
+    assert 5 <= k <= N_ROWS - 20
+    assert not labelled[pick(method, signals, k).indices].any()
+
+
+@every_method
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_rows_without_finite_signals_are_excluded_with_a_reason(method, bad):
     signals = signals_for(method)

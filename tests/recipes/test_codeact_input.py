@@ -65,7 +65,15 @@ def test_a_dataset_without_rows(refused, rows, tmp_path):
 
     Dataset.from_dict({"prompt": [], "completion": []}).to_parquet(str(tmp_path / "empty.parquet"))
     said = refused("--dataset_name", str(tmp_path / "empty.parquet"), "--benchmarks", "humaneval")
-    assert "has no rows" in said
+    assert "empty.parquet' (split 'train') cannot be loaded" in said
+    assert "exists and has rows" in said
+
+
+def test_a_dataset_and_a_model_that_are_not_there(refused, rows):
+    assert "dataset_name='no/such/set.jsonl' (split 'train') cannot be loaded" in refused(
+        "--dataset_name", "no/such/set.jsonl", "--benchmarks", "humaneval"
+    )
+    assert "No tokenizer can be loaded from 'no/such/model'" in refused("--model_name_or_path", "no/such/model")
 
 
 def test_a_folder_that_holds_a_run(refused, tmp_path):

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from hf_select.experiment.arguments import DEMO, Arguments
+from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.arm import Arm
-from hf_select.experiment.model import load_model
+from hf_select.experiment.model import load_model, n_parameters
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
 from hf_select.experiment.train import make_collator
@@ -65,23 +65,12 @@ def check_disk_space(run: Run, arguments: Arguments, n_models: int) -> None:
     if arguments.model.use_peft:
         return
     n_bytes = 2 if arguments.model.dtype in ("bfloat16", "float16") else 4
-    require_free_space(run.folder, n_models * n_bytes * _n_parameters(arguments.model.model_name_or_path))
-
-
-def _n_parameters(name: str) -> int:
-    """Parameters of a model, counted on a copy without weights; the demo's are known to be few."""
-    if name == DEMO:
-        return 1_000_000
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return int(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(name)).num_parameters())
+    require_free_space(run.folder, n_models * n_bytes * n_parameters(arguments.model.model_name_or_path))
 
 
 def _tokens_per_second(trial: Trial) -> float | None:
     """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
-    if _n_parameters(trial.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
+    if n_parameters(trial.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
         return None
     from hf_select.training.attention import packed_attention
 

@@ -49,6 +49,31 @@ def load_tokenizer(model: ModelArguments, pool: Pool) -> PreTrainedTokenizerBase
     return tokenizer
 
 
+def n_parameters(name: str) -> int:
+    """Parameters of a model, counted on a copy without weights; the demo's are known to be few.
+
+    Args:
+        name: Hub id or folder.
+
+    Returns:
+        The number.
+
+    Raises:
+        ModelError: if there is no such model.
+    """
+    if name == DEMO:
+        return 1_000_000
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"No model can be loaded from {name!r}: {error} Give a Hub id or a folder.") from error
+    with torch.device("meta"):
+        return int(AutoModelForCausalLM.from_config(config).num_parameters())
+
+
 def load_model(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
     """Load the model to be trained.
 

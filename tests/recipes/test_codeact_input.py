@@ -73,7 +73,7 @@ def test_a_dataset_and_a_model_that_are_not_there(refused, rows):
     assert "dataset_name='no/such/set.jsonl' (split 'train') cannot be loaded" in refused(
         "--dataset_name", "no/such/set.jsonl", "--benchmarks", "humaneval"
     )
-    assert "No tokenizer can be loaded from 'no/such/model'" in refused("--model_name_or_path", "no/such/model")
+    assert "No model can be loaded from 'no/such/model'" in refused("--model_name_or_path", "no/such/model")
 
 
 def test_a_folder_that_holds_a_run(refused, tmp_path):

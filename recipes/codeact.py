@@ -122,12 +122,11 @@ def write_outcome(run: Run, arguments: Arguments, results: dict[str, Any], views
 
 def _summary(entry: dict[str, object]) -> str:
     """One arm in a line."""
-    score = entry["pass_at_1"]
+    score, loss = entry["pass_at_1"], entry["validation_loss"]
     passed = "not executed" if score is None else f"{score:.3f}"
-    return (
-        f"{entry['rows']} rows, {entry['training_seconds']:.1f} s training, pass@1 {passed}, "
-        f"validation loss {entry['validation_loss']:.4f}"
-    )
+    told = "not measured" if loss is None else f"{loss:.4f}"
+    seconds = entry["training_seconds"]
+    return f"{entry['rows']} rows, {seconds:.1f} s training, pass@1 {passed}, validation loss {told}"
 
 
 if __name__ == "__main__":

@@ -207,7 +207,8 @@ def _generation_config(
 ) -> GenerationConfig:
     """Plain decoding: only the ends of text are taken from the model's own configuration.
 
-    Its temperature, penalties and the like are overridden by their neutral values; drawing is ``RowSampler``'s.
+    Its temperature, penalties and the like are overridden by the values that ``transformers`` takes for unset; drawing is
+    ``RowSampler``'s.
     """
     from transformers import GenerationConfig
 
@@ -221,7 +222,7 @@ def _generation_config(
         num_beams=1,
         temperature=1.0,
         top_p=1.0,
-        top_k=0,
+        top_k=50,
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
         use_cache=True,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_select.errors import RowError
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.pool import Pool
 from hf_select.rows import Row
@@ -14,6 +16,8 @@ from hf_select.signals.keys import RESPONSE_NLL, RESPONSE_TOKENS, Signal, Signal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger("hf_select")
 
 
 def measure(
@@ -60,17 +64,17 @@ def measure(
 
 def validation_loss(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: list[Row], arguments: Arguments
-) -> float:
+) -> float | None:
     """Mean loss over all response tokens of held-out rows, worded as in training.
 
     Args:
         model: the model.
         tokenizer: its tokenizer.
         rows: the rows.
-        arguments: template and longest row.
+        arguments: the template. Rows may be as long as the model reads, not only ``max_length``.
 
     Returns:
-        Nats per token.
+        Nats per token; ``None``, with a warning, if no row fits into the model.
     """
     from datasets import Dataset
 
@@ -78,18 +82,21 @@ def validation_loss(
 
     dataset = Dataset.from_dict({"prompt": [row.prompt for row in rows], "completion": [row.response for row in rows]})
     needs: list[Signal[Any]] = [RESPONSE_NLL, RESPONSE_TOKENS]
-    scored = extract(
-        dataset,
-        needs,
-        model=model,
-        tokenizer=tokenizer,
-        template=arguments.data.template,
-        max_length=arguments.data.max_length,
-        max_tokens_per_batch=arguments.selection.max_tokens_per_batch,
-        cache_dir=False,
-        progress=False,
-    )
+    try:
+        scored = extract(
+            dataset,
+            needs,
+            model=model,
+            tokenizer=tokenizer,
+            template=arguments.data.template,
+            max_tokens_per_batch=arguments.selection.max_tokens_per_batch,
+            cache_dir=False,
+            progress=False,
+        )
+    except RowError as error:
+        logger.warning("There is no validation loss: %s", error)
+        return None
     signals = Signals.from_dataset(scored, needs)
     nll, n_tokens = np.asarray(signals[RESPONSE_NLL], np.float64), np.asarray(signals[RESPONSE_TOKENS], np.float64)
     scored_rows = np.isfinite(nll)
-    return float(np.average(nll[scored_rows], weights=n_tokens[scored_rows])) if scored_rows.any() else float("nan")
+    return float(np.average(nll[scored_rows], weights=n_tokens[scored_rows]))

@@ -134,6 +134,11 @@ class Trial:
         needs = {signal for arm in arms if arm.method != FULL for signal in make(arm.method).needs}
         return needs | ({ROW_TOKENS} if any(arm.budget and arm.budget.kind == "tokens" for arm in arms) else set())
 
+    def _pass(self, signal: Signal[Any]) -> Pass:
+        """The pass that reads a signal: without an embedder, embeddings come out of the scorer's forward pass."""
+        pooled = signal.read_in is Pass.EMBEDDING and self.arguments.selection.embedder is None
+        return Pass.FORWARD if pooled else signal.read_in
+
     def _extract(self, needs: set[Signal[Any]], folder: Path) -> dict[str, float]:
         from hf_select.extract import extract
 
@@ -142,11 +147,11 @@ class Trial:
         if any(signal.read_in in _MODEL_PASSES for signal in needs):
             scorer, seconds["warm-up"] = self._scorer()
         dataset = self.pool.dataset
-        for kind in sorted({signal.read_in for signal in needs}, key=lambda kind: kind.value):
+        for kind in sorted({self._pass(signal) for signal in needs}):
             began = time.perf_counter()
             dataset = extract(
                 dataset,
-                [signal for signal in needs if signal.read_in is kind],
+                [signal for signal in needs if self._pass(signal) is kind],
                 model=scorer,
                 tokenizer=self.tokenizer,
                 embedder=self.arguments.selection.embedder,
@@ -241,7 +246,7 @@ class Trial:
         dataset = self.pool.dataset if self.signals is None else self.signals
         selection = select(dataset, make(arm.method), budget, seed=self.seed, candidates=candidates)
         selection.save(folder)
-        passes = {signal.read_in for signal in make(arm.method).needs}
+        passes = {self._pass(signal) for signal in make(arm.method).needs}
         spent = sum(seconds.get(kind.value, 0.0) for kind in passes)
         spent += seconds.get("warm-up", 0.0) if passes & _MODEL_PASSES else 0.0
         spent += self.gate()["seconds"] if arm.gated else 0.0

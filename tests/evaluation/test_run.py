@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -186,15 +187,21 @@ accelerator.end_training()
 """
 
 
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.mark.slow
 def test_two_real_processes_write_what_one_writes(tmp_path):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "PYTHONPATH": os.getcwd()}  # noqa: PTH109
-    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(_free_port())]
     for launcher in ([], torchrun):
         command = [sys.executable, *launcher, str(script), str(tmp_path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=150)
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = (tmp_path / f"{n}.jsonl" for n in (1, 2))
     assert one.read_text() == two.read_text()

@@ -31,7 +31,7 @@ COMPLETIONS = {
     "second block": f"First install it:\n```bash\npip install x\n```\nThen:\n```python\n{WHOLE}```\n",
     "fence opened by the prompt, another behind it": f"{WHOLE}```\nFor example:\n```python\nfind([1])\n```\n",
     "chatter without fences": f"Solution\n\nThis is the code\n{WHOLE}",
-    "examples": f"{WHOLE}\nprint(find([1]))\nassert find([1]) == 2\nx = find([])\nif __name__ == '__main__':\n    x()\n",
+    "examples": f"{WHOLE}\nprint(find([1]))\nassert find([1])\nx = find([])\nif __name__ == '__main__':\n    x()\n",
     "future import": f"from __future__ import annotations\n{WHOLE}",
     "own helper": f"def poly(xs, x):\n    return 3\n\n{WHOLE}",
     "decorated": f"import functools\n\n@functools.lru_cache\ndef first(x):\n    return x\n\n{WHOLE}",

@@ -11,7 +11,11 @@ import pytest
 
 from tests.recipes.conftest import ARMS, RECIPE, ROOT, SMALL, measures, picks
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:cdas. .* rows were asked for"),  # the pool is that small
+]
 
 WORDS = (*SMALL, *ARMS)
 
@@ -119,9 +123,3 @@ def test_two_processes_select_what_one_selects(codeact, tmp_path):
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert picks(tmp_path / "two") == picks(tmp_path / "one")
     assert len(picks(tmp_path / "two")) == 4
-
-
-def test_processes_that_do_not_know_of_each_other_are_refused(codeact, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert codeact.main([*SMALL, "--output_dir", str(tmp_path / "run")]) == 2
-    assert "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu" in capsys.readouterr().err

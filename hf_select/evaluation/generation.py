@@ -207,8 +207,8 @@ def _generation_config(
 ) -> GenerationConfig:
     """Plain decoding: only the ends of text are taken from the model's own configuration.
 
-    Its temperature, penalties and the like are overridden by the values that ``transformers`` takes for unset; drawing is
-    ``RowSampler``'s.
+    Its temperature, penalties and the like are overridden by the values that ``transformers`` takes for unset; what is
+    drawn is up to ``RowSampler``.
     """
     from transformers import GenerationConfig
 

@@ -17,22 +17,21 @@ import numpy as np
 from hf_select.budget import Budget
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.arm import FULL, Arm, check_budgets
-from hf_select.experiment.model import load_model, load_scorer, load_tokenizer, load_trained
+from hf_select.experiment.model import load_model, load_tokenizer, load_trained
 from hf_select.experiment.pool import Pool, load_pool, rows_without_room, training_features
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
+from hf_select.experiment.scoring import extract_signals, needs_of, seconds_of
 from hf_select.methods import make
 from hf_select.selection import Selection
-from hf_select.signals.keys import ROW_TOKENS, Mask, Pass, Signal
+from hf_select.signals.keys import Mask
 from hf_select.templates import get_template
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger("hf_select")
-
-_MODEL_PASSES = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE, Pass.EMBEDDING})
 
 
 @dataclass
@@ -75,6 +74,8 @@ class Trial:
         """
         pool = load_pool(arguments.data, arguments.evaluation, seed)
         check_budgets(arms, len(pool.dataset))
+        if arguments.selection.scorer_warmup_fraction:
+            Budget.fraction(arguments.selection.scorer_warmup_fraction)
         tokenizer = load_tokenizer(arguments.model, pool)
         sample = pool.row_format.read(pool.dataset.select(range(1)))[0]
         get_template(arguments.data.template).prompt(sample, tokenizer)
@@ -89,7 +90,8 @@ class Trial:
         return cls(run, arguments, seed, pool, tokenizer, rows, roomless)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Folder of the seed below every stage."""
         return f"seed-{self.seed}"
 
     def gate(self) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class Trial:
             ``keep`` (row ids), ``counts`` (dropped rows by reason) and ``seconds``.
         """
         if self._gate is None:
-            self._gate = self.run.stage(f"gates/{self._name}", lambda: on_main_process(self._run_gates))
+            self._gate = self.run.stage(f"gates/{self.name}", lambda: on_main_process(self._run_gates))
         return self._gate
 
     def _run_gates(self) -> dict[str, Any]:
@@ -119,87 +121,18 @@ class Trial:
         Returns:
             Seconds of each pass, and of the scorer's warm-up under ``"warm-up"``.
         """
-        needs = self._needs(arms)
+        needs = needs_of(arms)
         if not needs:
             return {}
         name = "-".join(sorted(signal.name[:40] for signal in needs))
-        folder = self.run.folder / "signals" / self._name / name
-        seconds: dict[str, float] = self.run.stage(f"signals/{self._name}/{name}", lambda: self._extract(needs, folder))
+        folder = self.run.folder / "signals" / self.name / name
+        seconds: dict[str, float] = self.run.stage(
+            f"signals/{self.name}/{name}", lambda: extract_signals(self, needs, folder)
+        )
         from datasets import load_from_disk
 
         self.signals = load_from_disk(str(folder))
         return seconds
-
-    def _needs(self, arms: Sequence[Arm]) -> set[Signal[Any]]:
-        needs = {signal for arm in arms if arm.method != FULL for signal in make(arm.method).needs}
-        return needs | ({ROW_TOKENS} if any(arm.budget and arm.budget.kind == "tokens" for arm in arms) else set())
-
-    def _pass(self, signal: Signal[Any]) -> Pass:
-        """The pass that reads a signal: without an embedder, embeddings come out of the scorer's forward pass."""
-        pooled = signal.read_in is Pass.EMBEDDING and self.arguments.selection.embedder is None
-        return Pass.FORWARD if pooled else signal.read_in
-
-    def _extract(self, needs: set[Signal[Any]], folder: Path) -> dict[str, float]:
-        from hf_select.extract import extract
-
-        seconds: dict[str, float] = {}
-        scorer: PreTrainedModel | None = None
-        if any(signal.read_in in _MODEL_PASSES for signal in needs):
-            scorer, seconds["warm-up"] = self._scorer()
-        dataset = self.pool.dataset
-        for kind in sorted({self._pass(signal) for signal in needs}):
-            began = time.perf_counter()
-            dataset = extract(
-                dataset,
-                [signal for signal in needs if self._pass(signal) is kind],
-                model=scorer,
-                tokenizer=self.tokenizer,
-                embedder=self.arguments.selection.embedder,
-                columns=self.pool.columns,
-                template=self.arguments.data.template,
-                max_length=self.arguments.data.max_length,
-                max_tokens_per_batch=self.arguments.selection.max_tokens_per_batch,
-                cache_dir=self.run.folder / "cache",
-            )
-            seconds[kind.value] = time.perf_counter() - began
-        columns = sorted(signal.column for signal in needs)
-        on_main_process(lambda: dataset.select_columns(columns).save_to_disk(str(folder)))
-        return seconds
-
-    def _scorer(self) -> tuple[PreTrainedModel, float]:
-        """The model that scores, warmed up if asked for, and the seconds that took."""
-        selection, model = self.arguments.selection, self.arguments.model
-        if selection.scorer_name_or_path:
-            return load_scorer(selection.scorer_name_or_path, model), 0.0
-        if selection.scorer_warmup_fraction <= 0:
-            return load_model(model, self.tokenizer, seed=self.seed), 0.0
-        folder = self.run.folder / "scorer" / self._name
-        record = self.run.stage(f"scorer/{self._name}", lambda: self._warm_up(folder))
-        return load_trained(folder, model), float(record["training_seconds"])
-
-    def _warm_up(self, folder: Path) -> dict[str, Any]:
-        """Train a copy of the model on some rows, each also without its prompt, so that it knows answers alone."""
-        from hf_select.experiment.train import train
-        from hf_select.training.warm_up import warm_up_features
-
-        share = Budget.fraction(self.arguments.selection.scorer_warmup_fraction)
-        usable = np.flatnonzero(~self.roomless)
-        drawn = np.random.default_rng(self.seed).permutation(usable)[: share.n_rows(len(usable))]
-        features = warm_up_features(self.rows.select(drawn), self.tokenizer)
-        model = load_model(self.arguments.model, self.tokenizer, seed=self.seed + 1000)
-        n_processes = self.arguments.training.world_size
-        record = train(
-            model,
-            self.tokenizer,
-            features,
-            self.arguments,
-            seed=self.seed + 1000,
-            folder=folder,
-            num_train_epochs=self.arguments.selection.scorer_warmup_epochs,
-            max_steps=-1,  # and the same rows in every step, however many processes share them:
-            per_device_train_batch_size=max(1, self.arguments.training.per_device_train_batch_size // n_processes),
-        )
-        return record.to_dict()
 
     def candidates(self, arm: Arm) -> Mask:
         """``(N,)`` bool, rows that the arm may keep."""
@@ -220,9 +153,9 @@ class Trial:
         Returns:
             The selection and the seconds it cost: its passes, its gates and the picking.
         """
-        folder = self.run.folder / "selections" / arm.folder / self._name
+        folder = self.run.folder / "selections" / arm.folder / self.name
         cost: dict[str, float] = self.run.stage(
-            f"selections/{arm.folder}/{self._name}", lambda: on_main_process(lambda: self._select(arm, seconds, folder))
+            f"selections/{arm.folder}/{self.name}", lambda: on_main_process(lambda: self._select(arm, seconds, folder))
         )
         return Selection.load(folder), float(cost["seconds"])
 
@@ -246,9 +179,7 @@ class Trial:
         dataset = self.pool.dataset if self.signals is None else self.signals
         selection = select(dataset, make(arm.method), budget, seed=self.seed, candidates=candidates)
         selection.save(folder)
-        passes = {self._pass(signal) for signal in make(arm.method).needs}
-        spent = sum(seconds.get(kind.value, 0.0) for kind in passes)
-        spent += seconds.get("warm-up", 0.0) if passes & _MODEL_PASSES else 0.0
+        spent = seconds_of(arm, seconds, self.arguments)
         spent += self.gate()["seconds"] if arm.gated else 0.0
         return {"seconds": spent + time.perf_counter() - began}
 
@@ -275,12 +206,12 @@ class Trial:
             arguments = (model, self.tokenizer, rows, self.arguments)
             return train(*arguments, seed=self.seed, folder=folder, num_train_epochs=epochs).to_dict()
 
-        record: dict[str, Any] = self.run.stage(f"training/{arm.folder}/{self._name}", compute)
+        record: dict[str, Any] = self.run.stage(f"training/{arm.folder}/{self.name}", compute)
         return record
 
     def model_folder(self, arm: Arm) -> Path:
         """Where the model of an arm lies."""
-        return self.run.folder / "models" / arm.folder / self._name
+        return self.run.folder / "models" / arm.folder / self.name
 
     def measure(self, arm: Arm) -> dict[str, Any]:
         """Measure the model of one arm: validation loss and pass@1 on every benchmark.
@@ -293,10 +224,10 @@ class Trial:
         """
         from hf_select.experiment.measure import measure
 
-        folder = self.run.folder / "samples" / arm.folder / self._name
+        folder = self.run.folder / "samples" / arm.folder / self.name
         stage = "measures" if self.arguments.executes_code else "measures-without-execution"
         measures: dict[str, Any] = self.run.stage(
-            f"{stage}/{arm.folder}/{self._name}",
+            f"{stage}/{arm.folder}/{self.name}",
             lambda: measure(
                 load_trained(self.model_folder(arm), self.arguments.model),
                 self.tokenizer,

@@ -54,7 +54,7 @@ def test_plus(shared_data, load, name, n):
     problems = load(shared_data / "evalplus" / f"{name}.jsonl.gz")
     assert len(problems) == n
     quick = [problem for problem in problems if problem.timeout == 20.0]
-    assert len(problems) - len(quick) <= 4
+    assert len(problems) - len(quick) <= 6
     with Sandbox(allow_code_eval=True) as sandbox:
         verdicts = statuses(quick, [problem.solution for problem in quick], sandbox)
         wrong = [f"{problem.prompt}def {problem.entry_point}(*args, **kwargs):\n    return []\n" for problem in quick]

@@ -18,7 +18,7 @@ def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
     _ = alone.training.device  # the process group is settled here
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
-        pytest.raises(ConfigError, match="2 processes were launched, but 1 work together.*ACCELERATE_USE_CPU=true"),
+        pytest.raises(ConfigError, match=r"2 processes were launched, but 1 work together.*ACCELERATE_USE_CPU=true"),
         prepare_process(alone),
     ):
         pytest.fail("the recipe began")

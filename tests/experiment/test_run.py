@@ -26,7 +26,7 @@ def test_a_stage_that_failed_is_computed_again(tmp_path):
 
 def test_a_second_run_in_the_same_folder_must_be_asked_for(tmp_path):
     open_run(tmp_path / "run").stage("a", lambda: 1)
-    with pytest.raises(StaleStateError, match="already holds a run.*--resume.*--overwrite_output_dir"):
+    with pytest.raises(StaleStateError, match=r"already holds a run.*--resume.*--overwrite_output_dir"):
         open_run(tmp_path / "run")
     assert open_run(tmp_path / "run", overwrite=True).stage("a", lambda: 2) == 2
 

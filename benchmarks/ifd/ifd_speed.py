@@ -28,8 +28,8 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.ifd.corpus import MIXES, make_rows, make_tokenizer
-from hf_select.extract import extract
 from hf_select.demo.model import build_model
+from hf_select.extract import extract
 from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, Signals
 
 

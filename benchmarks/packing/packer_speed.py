@@ -84,7 +84,9 @@ def end_to_end(n: int, rounds: int, seed: int, max_length: int = 2048) -> dict[s
     """Tokens in, dataset of rows out."""
     rng = np.random.default_rng(seed)
     lengths = draw("OSS-like", n, max_length, rng)
-    tokens = pa.array(rng.integers(0, 32_000, int(lengths.sum())))
+    tokens = pa.array(
+        rng.integers(0, 32_000, int(lengths.sum()), dtype=np.int32)
+    )  # the type datasets gives this column
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     dataset = datasets.Dataset(pa.table({"input_ids": pa.ListArray.from_arrays(offsets, tokens)}))
     contestants = {

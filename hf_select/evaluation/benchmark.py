@@ -163,7 +163,14 @@ def _read(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def humaneval_problem(row: Mapping[str, Any]) -> Problem:
-    """A row of HumanEval. Its tests may use helper functions that stand in the prompt, so the judge executes it."""
+    """Read one row in the format of HumanEval.
+
+    Args:
+        row: ``task_id``, ``prompt``, ``entry_point``, ``test``, and ``canonical_solution`` where there is one.
+
+    Returns:
+        The problem. Its tests may use helper functions that stand in the prompt, so the judge executes that too.
+    """
     prompt, test, entry_point = row["prompt"], row["test"], row["entry_point"]
     start = next((text for text in (prompt, f"{prompt}    pass\n") if parse(text) is not None), None)
     call = (f"check({entry_point})",) if "check" in definitions(test) else ()

@@ -77,17 +77,8 @@ def generate(
 
     Returns:
         (P,) lists of ``n_samples`` completions.
-
-    Raises:
-        ConfigError: if a number is out of range, or several greedy samples are asked for.
     """
-    if n_samples < 1 or batch_size < 1 or max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
-        raise ConfigError(
-            f"n_samples={n_samples}, batch_size={batch_size}, max_new_tokens={max_new_tokens} must be at least 1, "
-            f"temperature={temperature} at least 0 and top_p={top_p} in (0, 1]."
-        )
-    if n_samples > 1 and temperature == 0:
-        raise ConfigError(f"n_samples={n_samples} greedy completions would all be equal; give a temperature above 0.")
+    _require_sense(n_samples, batch_size, max_new_tokens, temperature, top_p)
     decoding = _Decoding(max_new_tokens, temperature, top_p, seed, tuple(stop))
     encoded = _encode(tokenizer, prompts, add_special_tokens)
     requests = [_Request(index, sample, ids) for index, ids in enumerate(encoded) for sample in range(n_samples)]
@@ -110,6 +101,16 @@ def generate(
 
         completed = dict(gather_object(list(completed.items())))
     return [[completed.get((prompt, sample), "") for sample in range(n_samples)] for prompt in range(len(prompts))]
+
+
+def _require_sense(n_samples: int, batch_size: int, max_new_tokens: int, temperature: float, top_p: float) -> None:
+    if n_samples < 1 or batch_size < 1 or max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1:
+        raise ConfigError(
+            f"n_samples={n_samples}, batch_size={batch_size}, max_new_tokens={max_new_tokens} must be at least 1, "
+            f"temperature={temperature} at least 0 and top_p={top_p} in (0, 1]."
+        )
+    if n_samples > 1 and temperature == 0:
+        raise ConfigError(f"n_samples={n_samples} greedy completions would all be equal; give a temperature above 0.")
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], add_special_tokens: bool) -> list[list[int]]:

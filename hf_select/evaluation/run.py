@@ -15,7 +15,7 @@ from hf_select.evaluation.pass_at_k import Estimate, pass_at_k
 from hf_select.evaluation.problem import Problem
 from hf_select.evaluation.prompt import PromptStyle, get_style
 from hf_select.evaluation.result import EvaluationResult, Sample, count_statuses
-from hf_select.evaluation.sandbox import Sandbox, Verdict, is_code_execution_allowed
+from hf_select.evaluation.sandbox import Program, Sandbox, Verdict, is_code_execution_allowed
 from hf_select.evaluation.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def evaluate_model(
         tokenizer: its tokenizer.
         problems: the benchmark, at least one problem.
         style: how problems are worded, a key of ``STYLES`` or a style.
-        k: which pass@k to estimate; each at most ``n_samples``.
+        k: which pass@k to estimate; each at most ``n_samples``, else a ``ConfigError``.
         n_samples: completions of each problem.
         temperature: 0 decodes greedily.
         top_p: draw from the smallest set of tokens with this probability.
@@ -75,14 +75,8 @@ def evaluate_model(
 
     Returns:
         The result.
-
-    Raises:
-        ConfigError: if there is no problem, or k exceeds the number of samples.
     """
-    if not problems:
-        raise ConfigError("An evaluation needs at least one problem, and none came.")
-    if not k or min(k) < 1 or max(k) > n_samples:
-        raise ConfigError(f"k={tuple(k)} with n_samples={n_samples}: every k needs 1 <= k <= n_samples.")
+    _require_sense(problems, k, n_samples)
     style = get_style(style) if isinstance(style, str) else style
     started = time.monotonic()
     completions = generate(
@@ -102,19 +96,17 @@ def evaluate_model(
     )
     generated = time.monotonic()
     tasks = [(problem, text) for problem, texts in zip(problems, completions, strict=True) for text in texts]
-    sources = [sanitize(text, problem) for problem, text in tasks]
-    programs = [(problem, source) for (problem, _), source in zip(tasks, sources, strict=True)]
+    programs = [problem.program(sanitize(text, problem)) for problem, text in tasks]
     verdicts: list[Verdict] | None = None
     if sandbox is not None:
         verdicts = _execute(programs, sandbox, accelerator, progress)
     elif is_code_execution_allowed(allow_code_eval):
-        with Sandbox(
-            n_workers=n_workers or _share_of_processors(accelerator), timeout=timeout, allow_code_eval=True
-        ) as opened:
+        n_workers = n_workers or _share_of_processors(accelerator)
+        with Sandbox(n_workers=n_workers, timeout=timeout, allow_code_eval=True) as opened:
             verdicts = _execute(programs, opened, accelerator, progress)
     samples = [
-        Sample.of(problem.task_id, text, source, verdict)
-        for (problem, text), source, verdict in zip(tasks, sources, verdicts or repeat(None, len(tasks)), strict=True)
+        Sample.of(problem.task_id, text, program.completion, verdict)
+        for (problem, text), program, verdict in zip(tasks, programs, verdicts or repeat(None, len(tasks)), strict=True)
     ]
     result = _result(samples, k, n_samples, verdicts, generated - started, time.monotonic() - generated)
     if samples_path is not None and (accelerator is None or accelerator.is_main_process):
@@ -122,14 +114,21 @@ def evaluate_model(
     return result
 
 
+def _require_sense(problems: Sequence[Problem], k: Sequence[int], n_samples: int) -> None:
+    if not problems:
+        raise ConfigError("An evaluation needs at least one problem, and none came.")
+    if not k or min(k) < 1 or max(k) > n_samples:
+        raise ConfigError(f"k={tuple(k)} with n_samples={n_samples}: every k needs 1 <= k <= n_samples.")
+
+
 def _execute(
-    programs: Sequence[tuple[Problem, str]], sandbox: Sandbox, accelerator: Accelerator | None, progress: bool
+    programs: Sequence[Program], sandbox: Sandbox, accelerator: Accelerator | None, progress: bool
 ) -> list[Verdict]:
     """Verdicts of all programs; every process runs a share and learns of all."""
     rank, n_processes = (accelerator.process_index, accelerator.num_processes) if accelerator is not None else (0, 1)
     own = range(rank, len(programs), n_processes)
-    runs = [problem.program(source) for problem, source in (programs[index] for index in own)]
-    verdicts = dict(zip(own, sandbox.check_many(runs, progress=progress and rank == 0), strict=True))
+    found = sandbox.check_many([programs[index] for index in own], progress=progress and rank == 0)
+    verdicts = dict(zip(own, found, strict=True))
     if n_processes > 1:
         from accelerate.utils import gather_object
 

@@ -16,9 +16,10 @@ from hf_select.errors import ModelError, RowError
 from hf_select.signals.keys import Indices
 from hf_select.signals.layout import Layout
 from hf_select.signals.plan import MAX_TOKENS_PER_BATCH, Segment, make_plan
-from hf_select.signals.reader import Reader, reader
+from hf_select.signals.reader import Reader, Way, reader
 from hf_select.signals.shards import run_shards
 from hf_select.signals.store import Arrays, Store
+from hf_select.signals.way import find_way
 
 logger = logging.getLogger("hf_select")
 
@@ -44,6 +45,7 @@ def run_model(
     model: torch.nn.Module,
     request: Request,
     *,
+    way: Way | None = None,
     max_tokens_per_batch: int = MAX_TOKENS_PER_BATCH,
     store: Store | None = None,
     progress: bool = False,
@@ -56,6 +58,7 @@ def run_model(
     Args:
         model: a causal language model; its state is restored.
         request: what to read.
+        way: how to read it; found out by default.
         max_tokens_per_batch: tokens of one forward pass.
         store: where finished shards lie; ``None`` for nowhere.
         progress: show a progress bar.
@@ -71,7 +74,7 @@ def run_model(
         return {"nll": np.full(len(lengths), np.nan)}
     if request.pools and not lengths.any():
         raise RowError(f"{request.name} pass: none of the {len(lengths)} rows has a token to read a state at.")
-    with reader(model) as ready:
+    with reader(model, way or find_way(model)) as ready:
         plan = make_plan(lengths, max_tokens_per_batch, padded=ready.layout is Layout.PADDED)
         batches = _Batches(ready, request)
         values = run_shards(request.name, plan, batches.read, len(lengths), store=store, progress=progress)

@@ -108,6 +108,7 @@ def _run(source: Source, request: Request) -> Arrays:
     return run_model(
         source.models.model,
         request,
+        way=source.models.way,
         max_tokens_per_batch=source.options.max_tokens_per_batch,
         store=store,
         progress=source.options.progress,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from hf_select.signals.reader import Way
+
 TFIDF = "tfidf"
 """The embedder that needs no model."""
 
@@ -74,6 +76,13 @@ class Models:
         self._check_vocabulary(getattr(config.get_text_config(), "vocab_size", None))
         loaded: Any = AutoModelForCausalLM.from_pretrained(given, revision=self.revision, dtype="auto")
         return loaded.to(processes().device)  # type: ignore[no-any-return]
+
+    @cached_property
+    def way(self) -> Way:
+        """How the model is read, found out once."""
+        from hf_select.signals.way import find_way
+
+        return find_way(self.model)
 
     @property
     def n_positions(self) -> int | None:

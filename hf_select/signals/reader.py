@@ -1,19 +1,15 @@
 """One forward pass over a batch of segments: losses where they are asked for, hidden states pooled, and nothing else.
 
-A model can be read in several ways that differ in cost: packed or padded, with its head applied only where a loss is
-read or inside its own forward pass. A way is used only after ``check_packing`` found that segments do not see one
-another, and after it reproduced the losses of the plain model on two short segments. So a model that leaks, or that
-scales or caps its logits, is read in the next way and never wrongly.
+Which of the several ways a model is read in, ``way`` finds out.
 """
 
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,13 +21,22 @@ from hf_select.signals.identity import require_whole
 from hf_select.signals.layout import Inputs, Layout, lay_out
 from hf_select.signals.plan import Segment
 
-logger = logging.getLogger("hf_select")
-
 POOLS = ("row", "prompt", "response")
 """Which tokens of a segment a pooled state is the mean of: all, the context, the target."""
 
 _MAX_LOGIT_BYTES = 32 * 2**20  # float32 logits that exist at once
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 1e-2, torch.bfloat16: 2e-2}
+
+
+class Way(NamedTuple):
+    """How a model is read.
+
+    Attributes:
+        layout: how segments lie in its input.
+        applies_head: whether the head is applied by the reader, only where a loss is read, or by the model itself.
+    """
+
+    layout: Layout
+    applies_head: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Reader:
         if self.body is not None:
             return self.body(**inputs.kwargs).last_hidden_state.flatten(0, 1), None
         kwargs = dict(inputs.kwargs)
-        keeps = self.layout is not Layout.PADDED and "logits_to_keep" in _parameters(self.model)
+        keeps = self.layout is not Layout.PADDED and "logits_to_keep" in forward_parameters(self.model)
         if keeps:
             kwargs["logits_to_keep"] = where.to(self.device) if len(where) else 1
         output = self.model(**kwargs, output_hidden_states=needs_hidden)
@@ -93,7 +98,7 @@ class Reader:
         """Loss of each target token in float32, a chunk of positions at a time."""
         if states is None or not len(where):
             return np.empty(0, dtype=np.float64)
-        head = None if self.body is None else _head(self.model)
+        head = None if self.body is None else inner_model(self.model).get_output_embeddings()
         width = states.shape[-1] if head is None else head.weight.shape[0]
         chunk = max(1, _MAX_LOGIT_BYTES // (4 * int(width)))
         where, target_ids = where.to(states.device), target_ids.to(states.device)
@@ -106,7 +111,7 @@ class Reader:
 
 
 @contextmanager
-def reader(model: torch.nn.Module) -> Iterator[Reader]:
+def reader(model: torch.nn.Module, way: Way) -> Iterator[Reader]:
     """Prepare a model for reading and give it back as it was.
 
     Inside, the model is in evaluation mode, without gradients and without a cache; its training flags, its
@@ -114,25 +119,26 @@ def reader(model: torch.nn.Module) -> Iterator[Reader]:
 
     Args:
         model: a causal language model of transformers, bare or wrapped (PEFT, DDP).
+        way: how to read it, from ``find_way(model)``.
 
     Yields:
-        Reader: the model with the way it is read. A model that is no decoder or adds tokens of its own is refused.
+        Reader: the model, ready to be read.
     """
-    from accelerate.utils import extract_model_from_parallel
+    from hf_select.training.attention import packed_attention, plain_attention
 
-    from hf_select.training.attention import plain_attention
-
-    bare = extract_model_from_parallel(model, keep_torch_compile=False)
-    config = _decoder_config(bare)
+    bare = bare_model(model)
+    config: Any = inner_model(bare).config
     modes = [(module, module.training) for module in bare.modules()]
     use_cache = getattr(config, "use_cache", None)
     try:
         bare.eval()
-        with torch.inference_mode(), ExitStack() as stack:
-            stack.enter_context(plain_attention(bare))  # a model that is being trained on packed batches
+        with torch.inference_mode(), plain_attention(bare), ExitStack() as stack:
+            if way.layout is Layout.PACKED:
+                stack.enter_context(packed_attention(bare))
             if use_cache is not None:
                 config.use_cache = False
-            yield _best_reader(bare, stack)
+            body = inner_model(bare).base_model if way.applies_head else None
+            yield Reader(bare, way.layout, body, next(bare.parameters()).device)
     finally:
         if use_cache is not None:
             config.use_cache = use_cache
@@ -140,112 +146,41 @@ def reader(model: torch.nn.Module) -> Iterator[Reader]:
             module.training = training
 
 
-def _decoder_config(model: torch.nn.Module) -> Any:
-    from hf_select.training.attention import pretrained_model
+def bare_model(model: torch.nn.Module) -> torch.nn.Module:
+    """The model out of its parallel wrapper, checked to be one that can be read.
 
+    Args:
+        model: what was given.
+
+    Returns:
+        The model, possibly with adapters.
+
+    Raises:
+        ModelError: if it is no decoder of transformers.
+    """
+    from accelerate.utils import extract_model_from_parallel
+
+    bare: torch.nn.Module = extract_model_from_parallel(model, keep_torch_compile=False)
     try:
-        config = pretrained_model(model).config
+        config = inner_model(bare).config
     except PackingError as reason:
         raise ModelError(f"{reason} Signals of a model need a causal language model of transformers.") from None
     if config.is_encoder_decoder:
         raise ModelError(f"{type(model).__name__} is an encoder-decoder; give a causal language model.")
-    require_whole(model)
-    return config
+    require_whole(bare)
+    return bare
 
 
-def _best_reader(model: torch.nn.Module, stack: ExitStack) -> Reader:
-    """The first way of reading that reproduces the plain model; the packed attention stays on while ``stack`` is."""
-    from hf_select.training.attention import packed_attention
-    from hf_select.training.packing_check import check_packing
-
-    device = next(model.parameters()).device
-    probe = _probe_segments(model)
-    expected = _plain_losses(model, probe, device)
-    for layout in Layout:
-        if layout is not Layout.PADDED and "position_ids" not in _parameters(model):
-            continue
-        try:
-            with ExitStack() as attempt:
-                if layout is Layout.PACKED:
-                    attempt.enter_context(packed_attention(model))
-                if layout is not Layout.PADDED:
-                    check_packing(model)
-                for body in _bodies(model):
-                    candidate = Reader(model, layout, body, device)
-                    if _reproduces(candidate, probe, expected):
-                        _tell(candidate)
-                        stack.push(attempt.pop_all())
-                        return candidate
-        except (PackingError, TypeError) as reason:  # TypeError: a forward without the keyword arguments of packing
-            logger.debug("%s cannot be read %s: %s", type(model).__name__, layout.value, reason)
-    candidate = Reader(model, Layout.PADDED, None, device)  # right by construction, whatever its rounding
-    _tell(candidate)
-    return candidate
-
-
-def _tell(chosen: Reader) -> None:
-    name = type(chosen.model).__name__
-    if chosen.layout is Layout.PADDED:
-        logger.warning("%s cannot be packed; it is read in padded batches, which is slower.", name)
-    if chosen.body is None:
-        logger.info("%s does more to its logits than its head; its own forward pass computes them.", name)
-
-
-def _probe_segments(model: torch.nn.Module) -> list[Segment]:
-    n_ids = int(_embeddings(model).weight.shape[0])
-    ids = np.asarray([(7919 * position + 11) % n_ids for position in range(17)], dtype=np.int32)
-    return [Segment(ids[:3], ids[3:9]), Segment(ids[9:10], ids[10:])]
-
-
-def _plain_losses(model: torch.nn.Module, segments: Sequence[Segment], device: torch.device) -> NDArray[Any]:
-    """Mean loss of each segment when the model reads it alone and does everything itself."""
-    means = []
-    for segment in segments:
-        ids = torch.from_numpy(np.concatenate(segment).astype(np.int64)).to(device)
-        logits = model(input_ids=ids[None], use_cache=False).logits[0]
-        if len(logits) != len(ids):
-            raise ModelError(
-                f"{type(model).__name__} reads {len(logits)} tokens where {len(ids)} were given: it adds tokens of its "
-                f"own (prompt or prefix tuning). Merge the adapter, or give a model with LoRA or without an adapter."
-            )
-        first = len(segment.context) - 1
-        losses = F.cross_entropy(logits[first:-1].float(), ids[first + 1 :].to(logits.device), reduction="mean")
-        means.append(float(losses))
-    return np.asarray(means)
-
-
-def _reproduces(candidate: Reader, segments: Sequence[Segment], expected: NDArray[Any]) -> bool:
-    tolerance = _TOLERANCE.get(next(candidate.model.parameters()).dtype, 2e-2)
-    found = candidate.read(segments, nll=True)["nll"]
-    return bool(np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
-
-
-def _bodies(model: torch.nn.Module) -> list[torch.nn.Module | None]:
-    """The model without its head, where it has both apart; then ``None`` for its own forward pass."""
+def inner_model(model: torch.nn.Module) -> Any:
+    """The model of transformers inside its adapters."""
     from hf_select.training.attention import pretrained_model
 
-    inner = pretrained_model(model)
-    body = inner.base_model
-    return [None] if body is inner or _head(model) is None else [body, None]
+    return pretrained_model(model)
 
 
-def _head(model: torch.nn.Module) -> Any:
-    from hf_select.training.attention import pretrained_model
-
-    inner: Any = pretrained_model(model)
-    return inner.get_output_embeddings()
-
-
-def _embeddings(model: torch.nn.Module) -> Any:
-    from hf_select.training.attention import pretrained_model
-
-    return pretrained_model(model).get_input_embeddings()
-
-
-def _parameters(model: torch.nn.Module) -> frozenset[str]:
-    from hf_select.training.attention import pretrained_model
-
-    return frozenset(inspect.signature(pretrained_model(model).forward).parameters)
+def forward_parameters(model: torch.nn.Module) -> frozenset[str]:
+    """Names of the arguments of the model's own forward pass."""
+    return frozenset(inspect.signature(inner_model(model).forward).parameters)
 
 
 def _targets(segments: Sequence[Segment], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

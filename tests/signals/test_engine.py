@@ -94,8 +94,8 @@ def _without_probe(model, read):
     from hf_select.signals.reader import reader
 
     @contextmanager
-    def patched(_):
-        with reader(model) as ready, pytest.MonkeyPatch.context() as patch:
+    def patched(_, way):
+        with reader(model, way) as ready, pytest.MonkeyPatch.context() as patch:
             patch.setattr(Reader, "read", read)
             yield ready
 

@@ -1,6 +1,5 @@
 """Every way of reading a model gives the losses of transformers itself, and the model comes back as it was."""
 
-import logging
 
 import numpy as np
 import pytest
@@ -9,33 +8,14 @@ import torch
 from hf_select.errors import ModelError
 from hf_select.signals import reader as reader_module
 from hf_select.signals.layout import Layout
-from hf_select.signals.reader import Reader, reader
+from hf_select.signals.reader import Reader, Way, reader
 from hf_select.training import PACKED_ATTENTION, packed_attention
 
-# family -> how it must come to be read: (layout, whether the head is applied by the reader)
-WAYS = {
-    "llama": (Layout.PACKED, True),
-    "qwen2": (Layout.PACKED, True),
-    "gpt2": (Layout.PACKED, True),
-    "gpt_neox": (Layout.PACKED, True),
-    "granite": (Layout.PACKED, False),  # scales its logits
-    "gemma2": (Layout.RESTARTED, False),  # caps attention scores, which the packed attention refuses, and its logits
-    "bloom": (Layout.PADDED, True),  # has no positions to restart
-}
+PACKED = Way(Layout.PACKED, True)
 
 
 def readable(segments):
     return [segment for segment in segments if segment.n_tokens]
-
-
-@pytest.mark.parametrize("family", WAYS)
-def test_losses_are_those_of_transformers(family, make_model, segments, plain_nll) -> None:
-    fields = {"n_head": 4, "n_layer": 2} if family == "bloom" else {}
-    model = make_model(family, **fields)
-    with reader(model) as ready:
-        assert (ready.layout, ready.body is not None) == WAYS[family]
-        found = ready.read(readable(segments), nll=True)["nll"]
-    np.testing.assert_allclose(found, plain_nll(model, readable(segments)), atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", Layout)
@@ -64,7 +44,7 @@ def test_logits_are_read_in_chunks(make_model, segments, monkeypatch) -> None:
     model = make_model("llama")
     widths = []
     model.lm_head.register_forward_hook(lambda module, args, output: widths.append(output.shape[0]))
-    with reader(model) as ready:
+    with reader(model, PACKED) as ready:
         whole = ready.read(readable(segments), nll=True)["nll"]
         widths.clear()
         monkeypatch.setattr(reader_module, "_MAX_LOGIT_BYTES", 4 * 320 * 7)
@@ -84,7 +64,7 @@ def test_the_model_comes_back_as_it_was(make_model, segments, fails) -> None:
     modes = [module.training for module in model.modules()]
     random_state = torch.get_rng_state()
     try:
-        with reader(model) as ready:
+        with reader(model, PACKED) as ready:
             assert not any(module.training for module in model.modules())
             ready.read(readable(segments), nll=True)
             if fails:
@@ -101,7 +81,7 @@ def test_a_model_in_packed_training_is_read_and_stays_packed(make_model, segment
     model = make_model("llama")
     expected = plain_nll(model, readable(segments))
     with packed_attention(model):
-        with reader(model) as ready:
+        with reader(model, PACKED) as ready:
             found = ready.read(readable(segments), nll=True)["nll"]
         assert model.config._attn_implementation == PACKED_ATTENTION
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -114,37 +94,12 @@ def test_an_adapter_counts(make_model, segments, plain_nll) -> None:
     base = make_model("llama")
     without = plain_nll(base, readable(segments))
     model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
-    with reader(model) as ready:
+    with reader(model, PACKED) as ready:
         found = ready.read(readable(segments), nll=True)["nll"]
     np.testing.assert_allclose(found, plain_nll(model, readable(segments)), atol=1e-5)
     assert np.nanmax(np.abs(found - without)) > 1e-3
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-def test_prompt_tuning_is_refused(make_model) -> None:
-    from peft import PromptTuningConfig, TaskType, get_peft_model
-
-    model = get_peft_model(make_model("llama"), PromptTuningConfig(TaskType.CAUSAL_LM, num_virtual_tokens=3))
-    with pytest.raises(ModelError, match="adds tokens of its"), reader(model):
-        pass
-
-
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(ModelError, match="need a causal language model"), reader(torch.nn.Linear(2, 2)):
+    with pytest.raises(ModelError, match="need a causal language model"), reader(torch.nn.Linear(2, 2), PACKED):
         pass
-
-
-def test_padding_is_said(make_model, caplog) -> None:
-    with caplog.at_level(logging.WARNING, "hf_select"), reader(make_model("bloom", n_head=4, n_layer=2)):
-        pass
-    assert "padded batches" in caplog.text
-
-
-def test_half_precision(make_model, segments, plain_nll) -> None:
-    model = make_model("llama")
-    exact = plain_nll(model, readable(segments))
-    with reader(model.bfloat16()) as ready:
-        assert ready.layout is Layout.PACKED
-        values = ready.read(readable(segments), nll=True, pools=("row",))
-    assert values["row"].dtype == np.float32
-    np.testing.assert_allclose(values["nll"], exact, rtol=0.1)

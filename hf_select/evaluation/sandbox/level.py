@@ -31,9 +31,10 @@ LEVELS: dict[str, Level] = {
         Level(
             "process",
             ("privileges", "limits"),
-            "forge a verdict, read the tests, inherit memory, descriptors or environment of the caller, "
+            "forge a verdict from within, read the tests, inherit memory, descriptors or environment of the caller, "
             "outlive its verdict, exceed time, memory, file size or output",
-            "read and write the caller's files, use the network, signal the caller's other processes",
+            "read and write the user's files, use the network, signal the user's other processes and, unless run as "
+            "root, read them through /proc",
         ),
     )
 }

@@ -7,14 +7,14 @@ sets, and with it the same verdict on every run.) Standard library only.
 
 import sys
 
-# Python put this folder first; a module here must not hide one of the standard library.
-del sys.path[0]
-
-import importlib  # noqa: E402
-import types  # noqa: E402
-from pathlib import Path  # noqa: E402
-
 if __name__ == "__main__":
+    # Python put this folder first; a module here must not hide one of the standard library.
+    del sys.path[0]
+
+    import importlib
+    import types
+    from pathlib import Path
+
     jail = types.ModuleType("hf_select_sandbox")
     jail.__path__ = [str(Path(__file__).resolve().parent)]
     sys.modules[jail.__name__] = jail

@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import site
 import socket
 import subprocess
 import sys
@@ -14,14 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from hf_select.evaluation.sandbox.codec import UnportableError, frame, unframe
+from hf_select.evaluation.sandbox.codec import UnportableError, frame, one_line, unframe
 from hf_select.evaluation.sandbox.jail import MAX_STRETCH, kill_descendants
 from hf_select.evaluation.sandbox.level import Level
 from hf_select.evaluation.sandbox.message import SUPERVISOR_LOST, Exam, Outcome, Task
 from hf_select.evaluation.sandbox.verdict import Program
 
 _START = Path(__file__).with_name("start.py")
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
 
 
 class WorkerLostError(Exception):
@@ -58,15 +57,16 @@ class Worker:
         self._level = level
         self._site_packages = _site_packages() if site_packages else []
         self._folder = tempfile.mkdtemp(prefix="hf_select_sandbox_")
+        self._errors = Path(self._folder, "errors")  # of the start; a program cannot write there through a descriptor
         self._socket, theirs = socket.socketpair()
-        with theirs:
+        with theirs, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-B", "-X", "utf8", str(_START), str(theirs.fileno())],
                 env=_environment(self._folder),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=errors,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -119,7 +119,9 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout=_GRACE_SECONDS) == SUPERVISOR_LOST:
                 return WorkerLostError("the program's supervisor was killed or stopped", by_program=True)
-        return WorkerLostError(f"the worker ended with exit code {self._process.returncode}", by_program=False)
+        last_words = self._errors.read_text(errors="replace").strip().rpartition("\n")[2]
+        detail = one_line(f"the worker ended with exit code {self._process.returncode} {last_words}".rstrip())
+        return WorkerLostError(detail, by_program=False)
 
     def close(self) -> None:
         """End the worker and everything under it, and remove its folder."""
@@ -148,5 +150,4 @@ def _environment(folder: str) -> dict[str, str]:
 
 
 def _site_packages() -> list[str]:
-    known = {Path(folder) for folder in [*site.getsitepackages(), site.getusersitepackages()]}
-    return [folder for folder in sys.path if Path(folder) in known]
+    return [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]

@@ -86,6 +86,15 @@ def test_a_worker_that_is_lost_once_is_replaced(tmp_path):
     assert mark.exists()
 
 
+def test_a_worker_that_cannot_start_says_why(monkeypatch, tmp_path):
+    broken = tmp_path / "start.py"
+    broken.write_text("raise ImportError('no ctypes here')")
+    monkeypatch.setattr("hf_select.evaluation.sandbox.worker._START", broken)
+    verdict = check("def f(x): return x + 1", entry_point="f", tests=TESTS, allow_code_eval=True)
+    assert verdict.status == "infra_error"
+    assert verdict.detail == "the worker ended with exit code 1 ImportError: no ctypes here"
+
+
 def test_verdicts_come_in_the_order_of_the_programs(sandbox):
     programs = [Program(f"def f(): return {number % 3}", ("f",), ("assert f() == 1",)) for number in range(30)]
     verdicts = sandbox.check_many(programs, progress=False)

@@ -37,6 +37,7 @@ from hf_select.experiment.launch import prepare_process
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.results import arm_entry, run_results, seed_measures
 from hf_select.experiment.run import Run
+from hf_select.experiment.setting import Setting
 from hf_select.experiment.trial import Trial
 from hf_select.experiment.view import selection_view
 from hf_select.files import write_json
@@ -84,8 +85,8 @@ def run_recipe(arguments: Arguments) -> None:
     gates: Counter[str] = Counter()
     views: list[SelectionView] = []
     for seed in arguments.seeds:
-        trial = Trial.prepare(run, arguments, arms, seed)
-        announce(trial, arms)
+        trial = Trial(Setting.prepare(run, arguments, arms, seed))
+        announce(trial.setting, arms)
         if any(arm.gated for arm in arms):
             gates.update(trial.gate()["counts"])
         seconds = trial.extract(arms)
@@ -98,7 +99,7 @@ def run_recipe(arguments: Arguments) -> None:
             if seed == arguments.seeds[0] and (view := selection_view(trial, arm, selection)):
                 views.append(view)
     entries = [arm_entry(arm, per_seed) for arm, per_seed in measures.items()]
-    results = run_results("codeact", arguments, entries, trial.pool, gates)
+    results = run_results("codeact", arguments, entries, trial.setting.pool, gates)
     on_main_process(lambda: write_outcome(run, arguments, results, views))
 
 

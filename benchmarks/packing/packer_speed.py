@@ -111,7 +111,7 @@ def main() -> None:
     pa.set_cpu_count(1)
     datasets.disable_progress_bars()
     assert set(DISTRIBUTIONS) == {"OSS-like", "EVOL-like"}
-    alone, whole = packers(args.n, args.rounds, args.seed), end_to_end(args.n_samples, args.rounds, args.seed)
+    whole, alone = end_to_end(args.n_samples, args.rounds, args.seed), packers(args.n, args.rounds, args.seed)
     goals = []
     for entry in alone:
         ours, trl = entry["ours"], entry["TRL's segment tree"]

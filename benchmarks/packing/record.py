@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "torch", "transformers", "datasets", "pyarrow", "trl")
 
 def goal(what: str, wanted: str, measured: float, reached: bool) -> dict[str, Any]:
     """One goal with what came of it."""
-    return {"what": what, "goal": wanted, "measured": float(f"{measured:.4g}"), "reached": bool(reached)}
+    return {"what": what, "goal": wanted, "measured": float(f"{measured:.6g}"), "reached": bool(reached)}
 
 
 def write(script: str, seeds: Sequence[int], results: Any, goals: list[dict[str, Any]]) -> None:

@@ -79,6 +79,8 @@ def generate(
         (P,) lists of ``n_samples`` completions.
     """
     _require_sense(n_samples, batch_size, max_new_tokens, temperature, top_p)
+    if accelerator is not None:
+        model = accelerator.unwrap_model(model)
     decoding = _Decoding(max_new_tokens, temperature, top_p, seed, tuple(stop))
     encoded = _encode(tokenizer, prompts, add_special_tokens)
     requests = [_Request(index, sample, ids) for index, ids in enumerate(encoded) for sample in range(n_samples)]
@@ -86,17 +88,16 @@ def generate(
     # One plan for all processes, longest first: the batches, and so the rounding, do not depend on how many there are.
     requests.sort(key=lambda request: (-len(request.ids), request.prompt, request.sample))
     batches = [requests[start : start + batch_size] for start in range(0, len(requests), batch_size)]
-    if accelerator is not None:
-        model = accelerator.unwrap_model(model)
-        batches = batches[accelerator.process_index :: accelerator.num_processes]
+    rank, n_processes = (accelerator.process_index, accelerator.num_processes) if accelerator is not None else (0, 1)
+    batches = batches[rank::n_processes]
     completed: dict[tuple[int, int], str] = {}
-    n_own = sum(map(len, batches))
-    with _as_found(model), tqdm(total=n_own, desc="Generating", unit="completion", disable=not progress) as bar:
+    n_own, hidden = sum(map(len, batches)), not progress or rank > 0
+    with _as_found(model), tqdm(total=n_own, desc="Generating", unit="completion", disable=hidden) as bar:
         for batch in batches:
             for request, text in _complete(model, tokenizer, batch, decoding):
                 completed[request.prompt, request.sample] = text
                 bar.update()
-    if accelerator is not None and accelerator.num_processes > 1:
+    if n_processes > 1:
         from accelerate.utils import gather_object
 
         completed = dict(gather_object(list(completed.items())))

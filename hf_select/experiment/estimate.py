@@ -12,8 +12,8 @@ from hf_select.experiment.arm import Arm
 from hf_select.experiment.model import load_model, n_parameters
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
+from hf_select.experiment.setting import Setting
 from hf_select.experiment.train import make_collator
-from hf_select.experiment.trial import Trial
 from hf_select.files import require_free_space
 
 logger = logging.getLogger("hf_select")
@@ -22,25 +22,25 @@ _SAMPLE_BATCHES = 3
 _MAX_SAMPLED_PARAMETERS = 100_000_000
 
 
-def announce(trial: Trial, arms: Sequence[Arm]) -> None:
+def announce(setting: Setting, arms: Sequence[Arm]) -> None:
     """Say how many rows and tokens the arms will train on, and about how long that takes.
 
     The time comes from a few forward and backward passes of a model of up to 100 M parameters; above that loading it
     twice costs more than the estimate is worth, and only the tokens are told.
 
     Args:
-        trial: the prepared trial.
+        setting: what the trial works on.
         arms: the arms that will be trained.
     """
-    n_rows, epochs = len(trial.rows), trial.arguments.training.num_train_epochs
-    mean_tokens = sum(len(ids) for ids in trial.rows["input_ids"]) / n_rows
+    n_rows, epochs = len(setting.rows), setting.arguments.training.num_train_epochs
+    mean_tokens = sum(len(ids) for ids in setting.rows["input_ids"]) / n_rows
     n_trained = sum(_rows_of(arm, n_rows) for arm in arms) * epochs
     n_tokens = mean_tokens * n_trained
     told = (
-        f"{len(arms)} arms, seed {trial.seed}: {n_rows} rows of {mean_tokens:.0f} tokens, "
+        f"{len(arms)} arms, seed {setting.seed}: {n_rows} rows of {mean_tokens:.0f} tokens, "
         f"{n_tokens / 1e6:.2f} M tokens to train on"
     )
-    rate = on_main_process(lambda: _tokens_per_second(trial))
+    rate = on_main_process(lambda: _tokens_per_second(setting))
     if rate:
         told += f", about {n_tokens / rate / 60:.1f} minutes of training (from {_SAMPLE_BATCHES} timed batches)"
     logger.info("%s.", told)
@@ -68,17 +68,17 @@ def check_disk_space(run: Run, arguments: Arguments, n_models: int) -> None:
     require_free_space(run.folder, n_models * n_bytes * n_parameters(arguments.model.model_name_or_path))
 
 
-def _tokens_per_second(trial: Trial) -> float | None:
+def _tokens_per_second(setting: Setting) -> float | None:
     """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
-    if n_parameters(trial.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
+    if n_parameters(setting.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
         return None
     from hf_select.training.attention import packed_attention
 
-    model: Any = load_model(trial.arguments.model, trial.tokenizer, seed=trial.seed)
-    model.to(trial.arguments.training.device)
-    collator = make_collator(trial.tokenizer, trial.arguments)
-    size = min(trial.arguments.training.per_device_train_batch_size, len(trial.rows))
-    usable = [row for row in trial.rows.select(range(size)) if any(label >= 0 for label in row["labels"])]
+    model: Any = load_model(setting.arguments.model, setting.tokenizer, seed=setting.seed)
+    model.to(setting.arguments.training.device)
+    collator = make_collator(setting.tokenizer, setting.arguments)
+    size = min(setting.arguments.training.per_device_train_batch_size, len(setting.rows))
+    usable = [row for row in setting.rows.select(range(size)) if any(label >= 0 for label in row["labels"])]
     if not usable:
         return None
     batch = {

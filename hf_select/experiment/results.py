@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -15,19 +15,9 @@ from hf_select import __version__
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.arm import Arm
 from hf_select.experiment.pool import Pool
+from hf_select.report.result import Measure
 
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "scikit-learn", "numpy")
-_MEASURES = (
-    "rows",
-    "tokens",
-    "steps",
-    "selection_seconds",
-    "training_seconds",
-    "padding_fraction",
-    "peak_memory_bytes",
-    "validation_loss",
-    "pass_at_1",
-)
 
 
 def seed_measures(
@@ -74,7 +64,7 @@ def arm_entry(arm: Arm, per_seed: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     """
     from hf_select.evaluation.pass_at_k import wilson
 
-    means = {name: _mean([entry[name] for entry in per_seed]) for name in _MEASURES}
+    means = {name: _mean([entry[name] for entry in per_seed]) for name in get_args(Measure)}
     n_problems = sum(entry["n_problems"] for entry in per_seed)
     interval = None
     if means["pass_at_1"] is not None:

@@ -20,7 +20,7 @@ from hf_select.signals.keys import ROW_TOKENS, Pass, Signal
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from hf_select.experiment.trial import Trial
+    from hf_select.experiment.setting import Setting
 
 _MODEL_PASSES = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE})
 _WARM_UP = "warm-up"
@@ -63,11 +63,11 @@ def _pass_of(signal: Signal[Any], arguments: Arguments) -> Pass:
     return Pass.FORWARD if pooled else signal.read_in
 
 
-def extract_signals(trial: Trial, needs: set[Signal[Any]], folder: Path) -> dict[str, float]:
+def extract_signals(setting: Setting, needs: set[Signal[Any]], folder: Path) -> dict[str, float]:
     """Read signals of the pool and save their columns.
 
     Args:
-        trial: the trial.
+        setting: what it works on.
         needs: the signals.
         folder: where the columns are saved, as a dataset.
 
@@ -76,25 +76,25 @@ def extract_signals(trial: Trial, needs: set[Signal[Any]], folder: Path) -> dict
     """
     from hf_select.extract import extract
 
-    arguments, dataset = trial.arguments, trial.pool.dataset
+    arguments, dataset = setting.arguments, setting.pool.dataset
     passes = sorted({_pass_of(signal, arguments) for signal in needs})
     seconds: dict[str, float] = {}
     scorer: PreTrainedModel | None = None
     if _MODEL_PASSES & set(passes):
-        scorer, seconds[_WARM_UP] = _scorer(trial)
+        scorer, seconds[_WARM_UP] = _scorer(setting)
     for kind in passes:
         began = time.perf_counter()
         dataset = extract(
             dataset,
             [signal for signal in needs if _pass_of(signal, arguments) is kind],
             model=scorer,
-            tokenizer=trial.tokenizer,
+            tokenizer=setting.tokenizer,
             embedder=arguments.selection.embedder,
-            columns=trial.pool.columns,
+            columns=setting.pool.columns,
             template=arguments.data.template,
             max_length=arguments.data.max_length,
             max_tokens_per_batch=arguments.selection.max_tokens_per_batch,
-            cache_dir=trial.run.folder / "cache",
+            cache_dir=setting.run.folder / "cache",
         )
         seconds[kind.value] = time.perf_counter() - began
     columns = sorted(signal.column for signal in needs)
@@ -102,36 +102,38 @@ def extract_signals(trial: Trial, needs: set[Signal[Any]], folder: Path) -> dict
     return seconds
 
 
-def _scorer(trial: Trial) -> tuple[PreTrainedModel, float]:
+def _scorer(setting: Setting) -> tuple[PreTrainedModel, float]:
     """The model that scores, warmed up if asked for, and the seconds that took."""
-    selection, model = trial.arguments.selection, trial.arguments.model
+    selection, model = setting.arguments.selection, setting.arguments.model
     seconds = 0.0
     if selection.scorer_name_or_path:
         scorer: Any = load_scorer(selection.scorer_name_or_path, model)
     elif selection.scorer_warmup_fraction <= 0:
-        scorer = load_model(model, trial.tokenizer, seed=trial.seed)
+        scorer = load_model(model, setting.tokenizer, seed=setting.seed)
     else:
-        folder = trial.run.folder / "scorer" / trial.name
-        seconds = float(trial.run.stage(f"scorer/{trial.name}", lambda: _warm_up(trial, folder))["training_seconds"])
+        folder = setting.run.folder / "scorer" / setting.name
+        seconds = float(
+            setting.run.stage(f"scorer/{setting.name}", lambda: _warm_up(setting, folder))["training_seconds"]
+        )
         scorer = load_trained(folder, model)
-    return scorer.to(trial.arguments.training.device), seconds
+    return scorer.to(setting.arguments.training.device), seconds
 
 
-def _warm_up(trial: Trial, folder: Path) -> dict[str, Any]:
+def _warm_up(setting: Setting, folder: Path) -> dict[str, Any]:
     """Train a copy of the model on some rows, each also without its prompt, so that it knows answers alone."""
     from hf_select.experiment.train import train
     from hf_select.training.warm_up import warm_up_features
 
-    selection, settings = trial.arguments.selection, trial.arguments.training
-    usable = np.flatnonzero(~trial.roomless)
+    selection, settings = setting.arguments.selection, setting.arguments.training
+    usable = np.flatnonzero(~setting.roomless)
     n_rows = Budget.fraction(selection.scorer_warmup_fraction).n_rows(len(usable))
-    drawn = np.random.default_rng(trial.seed).permutation(usable)[:n_rows]
-    seed = trial.seed + _WARM_UP_SEED
+    drawn = np.random.default_rng(setting.seed).permutation(usable)[:n_rows]
+    seed = setting.seed + _WARM_UP_SEED
     record = train(
-        load_model(trial.arguments.model, trial.tokenizer, seed=seed),
-        trial.tokenizer,
-        warm_up_features(trial.rows.select(drawn), trial.tokenizer),
-        trial.arguments,
+        load_model(setting.arguments.model, setting.tokenizer, seed=seed),
+        setting.tokenizer,
+        warm_up_features(setting.rows.select(drawn), setting.tokenizer),
+        setting.arguments,
         seed=seed,
         folder=folder,
         num_train_epochs=selection.scorer_warmup_epochs,

@@ -40,19 +40,19 @@ def selection_view(trial: Trial, arm: Arm, selection: Selection) -> SelectionVie
         shown |= {"scores": ifd, "score_name": "IFD", "score_unit": "perplexity ratio", "threshold": method.max_ifd}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said once, when the rows were picked
-            labels = method.strata(signals, np.random.default_rng(trial.seed))
+            labels = method.strata(signals, np.random.default_rng(trial.setting.seed))
         shown |= {"strata": [f"cluster {label}" if label >= 0 else "no candidate" for label in labels]}
         shown |= {"strata_name": "cluster"}
     elif isinstance(method, Scorer):
         shown |= {"scores": method.score(signals), "score_name": arm.method}
-    if _ORIGIN in trial.pool.dataset.column_names:
-        shown |= {"strata": list(trial.pool.dataset[_ORIGIN]), "strata_name": "origin of the row"}
+    if _ORIGIN in trial.setting.pool.dataset.column_names:
+        shown |= {"strata": list(trial.setting.pool.dataset[_ORIGIN]), "strata_name": "origin of the row"}
     return SelectionView(
         name=arm.name,
         kept=selection.mask(),
-        row_tokens=np.array([len(ids) for ids in trial.rows["input_ids"]]),
+        row_tokens=np.array([len(ids) for ids in trial.setting.rows["input_ids"]]),
         vectors=signals[EMBEDDING] if EMBEDDING in method.needs else None,
-        tokenizer=trial.arguments.model.tokenizer_name or trial.arguments.model.model_name_or_path,
-        seed=trial.seed,
+        tokenizer=trial.setting.arguments.model.tokenizer_name or trial.setting.arguments.model.model_name_or_path,
+        seed=trial.setting.seed,
         **shown,
     )

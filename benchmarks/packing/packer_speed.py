@@ -80,13 +80,11 @@ def packers(n: int, rounds: int, seed: int) -> list[dict[str, Any]]:
     return entries
 
 
-def end_to_end(n: int, rounds: int, seed: int, max_length: int = 2048) -> dict[str, Any]:
+def end_to_end(n: int, rounds: int, seed: int, token_dtype: str, max_length: int = 2048) -> dict[str, Any]:
     """Tokens in, dataset of rows out."""
     rng = np.random.default_rng(seed)
     lengths = draw("OSS-like", n, max_length, rng)
-    tokens = pa.array(
-        rng.integers(0, 32_000, int(lengths.sum()), dtype=np.int32)
-    )  # the type datasets gives this column
+    tokens = pa.array(rng.integers(0, 32_000, int(lengths.sum()), dtype=token_dtype))
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     dataset = datasets.Dataset(pa.table({"input_ids": pa.ListArray.from_arrays(offsets, tokens)}))
     contestants = {
@@ -94,7 +92,12 @@ def end_to_end(n: int, rounds: int, seed: int, max_length: int = 2048) -> dict[s
         "TRL, its default (maps of 1000)": lambda: len(trl_pack_dataset(dataset, max_length, "bfd")),
         "TRL, one map of all": lambda: len(trl_pack_dataset(dataset, max_length, "bfd", {"batch_size": n})),
     }
-    entry: dict[str, Any] = {"n": n, "n_tokens": int(lengths.sum()), "max_length": max_length}
+    entry: dict[str, Any] = {
+        "n": n,
+        "token_dtype": token_dtype,
+        "n_tokens": int(lengths.sum()),
+        "max_length": max_length,
+    }
     entry |= interleaved(contestants, rounds)
     for name in list(contestants)[1:]:
         entry[name]["speedup_of_ours"] = entry[name]["cpu_seconds"] / entry["ours"]["cpu_seconds"]
@@ -105,13 +108,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1_000_000, help="samples for the packers alone (default 1000000)")
     parser.add_argument("--n_samples", type=int, default=50_000, help="samples end to end (default 50000)")
+    parser.add_argument("--token_dtype", default="int32", help="default int32, what datasets makes of input_ids")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contestant, the least counts (default 5)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     pa.set_cpu_count(1)
     datasets.disable_progress_bars()
     assert set(DISTRIBUTIONS) == {"OSS-like", "EVOL-like"}
-    whole, alone = end_to_end(args.n_samples, args.rounds, args.seed), packers(args.n, args.rounds, args.seed)
+    whole, alone = (
+        end_to_end(args.n_samples, args.rounds, args.seed, args.token_dtype),
+        packers(args.n, args.rounds, args.seed),
+    )
     goals = []
     for entry in alone:
         ours, trl = entry["ours"], entry["TRL's segment tree"]

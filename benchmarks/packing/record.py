@@ -4,7 +4,7 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ def write(script: str, seeds: Sequence[int], results: Any, goals: list[dict[str,
     for entry in goals:
         verdict = "reached" if entry["reached"] else "MISSED "
         print(f"{verdict}  {entry['what']}: {entry['measured']} (goal {entry['goal']})")
+    installed = {found.name: found.version for found in distributions() if found.name in PACKAGES}
     record = {
         "command": " ".join(["python", "-m", f"benchmarks.packing.{name}", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"python": platform.python_version(), **installed},
         "machine": f"{platform.machine()}, one thread",
         "seeds": list(seeds),
         "goals": goals,

@@ -82,3 +82,5 @@ def test_special_numbers_and_limits(sandbox):
     assert "RecursionError" in verdict(sandbox, problem, "    return n\n").detail  # the reference was given infinity
     assert problem.max_memory_bytes == 4 << 30
     assert plus_problem(ROW | {"task_id": "HumanEval/130"}).timeout > problem.timeout
+    assert not problem.in_process
+    assert plus_problem(ROW | {"task_id": "Mbpp/255"}).in_process

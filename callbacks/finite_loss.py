@@ -27,6 +27,13 @@ class FiniteLossCallback(TrainerCallback):
     ) -> None:
         """Check what was logged.
 
+        Args:
+            args: the arguments of the training.
+            state: where it stands.
+            control: not touched.
+            logs: what was logged.
+            **kwargs: what else the ``Trainer`` hands out.
+
         Raises:
             ModelError: if the loss or the gradient norm is not finite.
         """

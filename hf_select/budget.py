@@ -38,6 +38,12 @@ class Budget:
     def rows(cls, n: int) -> Budget:
         """Keep ``n`` rows.
 
+        Args:
+            n: a whole number, at least 1.
+
+        Returns:
+            The budget.
+
         Raises:
             BudgetError: if ``n`` is not a whole number of at least 1.
         """
@@ -49,6 +55,12 @@ class Budget:
     def fraction(cls, share: float | Fraction | str) -> Budget:
         """Keep a fraction of the rows: ``floor(share * n)`` in exact arithmetic, at least 1.
 
+        Args:
+            share: in (0, 1]; a float counts as it is written.
+
+        Returns:
+            The budget.
+
         Raises:
             BudgetError: if ``share`` is not in (0, 1].
         """
@@ -57,6 +69,12 @@ class Budget:
     @classmethod
     def tokens(cls, n: int) -> Budget:
         """Keep the longest prefix of the picks that does not exceed ``n`` tokens, at least one row.
+
+        Args:
+            n: tokens of prompt and response, at least 1.
+
+        Returns:
+            The budget.
 
         Raises:
             BudgetError: if ``n`` is not a whole number of at least 1.

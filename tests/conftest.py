@@ -13,7 +13,7 @@ os.environ.update(
 )
 os.environ.setdefault("HF_HOME", tempfile.mkdtemp(prefix="hf_select_tests_"))
 
-import pytest  # noqa: E402 (the environment above must be set before libraries are imported)
+import pytest  # after the environment above, which libraries read when they are imported
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -42,7 +42,8 @@ def test_links_lead_to_the_given_places():
 
 
 def test_importing_the_package_loads_no_heavy_library():
-    code = "import sys, hf_select; print([name for name in ('torch', 'transformers', 'datasets', 'numpy') if name in sys.modules])"
+    heavy = ("torch", "transformers", "datasets", "numpy")
+    code = f"import sys, hf_select; print([name for name in {heavy} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert said.strip() == "[]"
 
@@ -55,6 +56,13 @@ def test_every_public_name_is_there():
         assert getattr(hf_select, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'selct'"):
         _ = hf_select.selct
+
+
+@pytest.mark.parametrize("order", ["hf_select.select, hf_select.extract", "hf_select"])
+def test_a_verb_is_the_function_whatever_was_imported_first(order):
+    code = f"import {order}; from hf_select import extract, select; print(callable(select), callable(extract))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert said.strip() == "True True"
 
 
 def test_methods_know_no_model_and_nothing_imports_the_recipes():

@@ -39,7 +39,7 @@ def test_a_prompt_that_fills_the_row_is_marked_or_named(tokenizer):
     rows = [Row("a", "b"), Row("return a + b " * 10, "b")]
     marked = tokenize(rows, tokenizer, PLAIN, max_length=8)
     assert [bool(row.response_ids) for row in marked] == [True, False]
-    with pytest.raises(PackingError, match="Row 1: its prompt alone has .* fills max_length=8"):
+    with pytest.raises(PackingError, match=r"Row 1: its prompt alone has .* fills max_length=8"):
         tokenize(rows, tokenizer, PLAIN, max_length=8, on_long_prompt="error")
 
 

@@ -130,7 +130,7 @@ def main() -> None:
     for mix in args.mixes:
         runs.append(measure(mix, model, tokenizer, args))
         print(runs[-1])
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    settings = {name: value for name, value in vars(args).items() if name != "output"}
     machine = {
         "threads": torch.get_num_threads(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),

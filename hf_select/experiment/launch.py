@@ -22,7 +22,7 @@ def prepare_process(arguments: Arguments) -> Iterator[None]:
         arguments: the arguments of the run.
 
     Yields:
-        Nothing; the recipe runs inside.
+        None: nothing; the recipe runs inside.
 
     Raises:
         ConfigError: if more processes were launched than work together.

@@ -93,15 +93,20 @@ class Signals:
         values: array of each signal, first dimension ``N`` = rows of the dataset.
         candidates: ``(N,)`` bool, rows that may be picked; ``None`` for all.
         labelled: ``(N,)`` bool, rows already in use: never picked, and k-center starts from them; ``None`` for none.
+        n_rows: ``N``, where there is neither signal nor mask to read it from.
 
     Raises:
         RowError: if the arrays differ in their number of rows.
     """
 
     def __init__(
-        self, values: Mapping[Signal[Any], Any], *, candidates: Mask | None = None, labelled: Mask | None = None,
+        self,
+        values: Mapping[Signal[Any], Any],
+        *,
+        candidates: Mask | None = None,
+        labelled: Mask | None = None,
         n_rows: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._values = {signal: np.asarray(value) for signal, value in values.items()}
         lengths = {signal.name: len(value) for signal, value in self._values.items()}
         lengths |= {
@@ -152,6 +157,12 @@ class Signals:
 
     def __getitem__(self, signal: Signal[T]) -> T:
         """The array of one signal.
+
+        Args:
+            signal: the signal.
+
+        Returns:
+            ``(N,)`` or ``(N, D)``, as the signal says.
 
         Raises:
             MissingSignalError: if it is not here.

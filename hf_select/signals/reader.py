@@ -24,7 +24,8 @@ from hf_select.signals.plan import Segment
 POOLS = ("row", "prompt", "response")
 """Which tokens of a segment a pooled state is the mean of: all, the context, the target."""
 
-_MAX_LOGIT_BYTES = 32 * 2**20  # float32 logits that exist at once
+_MAX_LOGIT_BYTES = 128 * 2**20  # float32 logits that exist at once
+_MAX_CPU_POSITIONS = 512  # positions whose logits exist at once on a CPU: twice as fast while they stay in its cache
 
 
 class Way(NamedTuple):
@@ -101,6 +102,8 @@ class Reader:
         head = None if self.body is None else inner_model(self.model).get_output_embeddings()
         width = states.shape[-1] if head is None else head.weight.shape[0]
         chunk = max(1, _MAX_LOGIT_BYTES // (4 * int(width)))
+        if states.device.type == "cpu":
+            chunk = min(chunk, _MAX_CPU_POSITIONS)
         where, target_ids = where.to(states.device), target_ids.to(states.device)
         losses = []
         for start in range(0, len(where), chunk):

@@ -35,6 +35,12 @@ PACKED_ATTENTION = "hf_select_packed"
 
 Bounds = tuple[int, ...]
 
+_NO_SEGMENTS = (
+    f"{PACKED_ATTENTION!r} needs the segment bounds of the batch (cu_seq_lens_q), and this call has none. Batches of "
+    "DynamicPackCollator carry them; for anything else (generation, unpacked batches) leave packed_attention, or wrap "
+    "the call in `with plain_attention(model):`."
+)
+
 # Reading the bounds waits for the GPU. All layers of one forward pass get the same tensor, so it is read once.
 _BOUNDS: MutableMapping[torch.Tensor, tuple[int, Bounds]] = WeakTensorKeyDictionary()
 
@@ -51,8 +57,6 @@ def packed_attention_forward(
     is_causal: bool | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
     cu_seq_lens_k: torch.Tensor | None = None,
-    max_length_q: int | None = None,
-    max_length_k: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside every segment, none between segments.
@@ -69,9 +73,8 @@ def packed_attention_forward(
         is_causal: overrides the layer's own ``is_causal``; anything but True is refused.
         cu_seq_lens_q: (n_segments + 1,) int32, bounds of the segments in the B * L flattened tokens.
         cu_seq_lens_k: the same bounds (there is no cache).
-        max_length_q: the longest segment in tokens; read from the bounds when None.
-        max_length_k: the same.
-        **kwargs: what else the layer hands over; score modifications are refused, the rest does not concern attention.
+        **kwargs: what else the layer hands over: score modifications are refused, ``max_length_q`` and ``max_length_k``
+            are known from the bounds, the rest does not concern attention.
 
     Returns:
         The output (B, L, H, D_v), and None for the attention weights, which never exist as a whole.
@@ -84,11 +87,7 @@ def packed_attention_forward(
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     _refuse_unsupported(causal, attention_mask, key.shape[2] - row_length, kwargs)
     if cu_seq_lens_q is None:
-        raise PackingError(
-            f"{PACKED_ATTENTION!r} needs the segment bounds of the batch (cu_seq_lens_q), and this call has none. "
-            "Batches of DynamicPackCollator carry them; for anything else (generation, unpacked batches) leave "
-            "packed_attention, or wrap the call in `with plain_attention(model):`."
-        )
+        raise PackingError(_NO_SEGMENTS)
     bounds = _bounds(cu_seq_lens_q, n_rows * row_length)
     if cu_seq_lens_k is not None and _bounds(cu_seq_lens_k, bounds[-1]) != bounds:
         raise PackingError("cu_seq_lens_q and cu_seq_lens_k differ: packed self-attention has one set of segments.")
@@ -96,8 +95,6 @@ def packed_attention_forward(
     q, k, v = (states.transpose(1, 2).flatten(0, 1) for states in (query, key, value))
     if flash_is_usable(q, v, dropout):
         longest = max(end - start for start, end in pairwise(bounds))
-        if any(length is not None and int(length) < longest for length in (max_length_q, max_length_k)):
-            raise PackingError(f"max_length_q or max_length_k is below the longest segment, {longest} tokens.")
         output = flash_attention(q, k, v, cu_seq_lens_q, longest, dropout, scaling, sliding_window)
     else:
         output = _attention_by_segment(q, k, v, bounds, dropout, scaling, sliding_window)

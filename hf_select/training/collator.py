@@ -19,9 +19,9 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_select.errors import unknown_name
+from hf_select.tokens import IGNORED
 from hf_select.training.packing import ALGORITHMS, Algorithm, pack
 from hf_select.training.sample import (
-    IGNORED_LABEL,
     CollationStats,
     Sample,
     checked_max_length,
@@ -110,7 +110,7 @@ class DynamicPackCollator:
         """Put rows of samples into tensors; also the number of tokens, padding included."""
         width = max(sum(len(sample.input_ids) for sample in row) for row in rows)
         input_ids = np.full((len(rows), width), padding_token(self.tokenizer), dtype=np.int64)
-        labels = np.full((len(rows), width), IGNORED_LABEL, dtype=np.int64)
+        labels = np.full((len(rows), width), IGNORED, dtype=np.int64)
         lengths: list[int] = []
         for i, row in enumerate(rows):
             used = sum(len(sample.input_ids) for sample in row)
@@ -120,7 +120,7 @@ class DynamicPackCollator:
             if used < width:
                 lengths.append(width - used)
         bounds = np.concatenate([[0], np.cumsum(lengths)])
-        labels.reshape(-1)[bounds[:-1]] = IGNORED_LABEL
+        labels.reshape(-1)[bounds[:-1]] = IGNORED
         position_ids = np.arange(input_ids.size) - np.repeat(bounds[:-1], lengths)
         batch: dict[str, Any] = {
             "input_ids": torch.from_numpy(input_ids),

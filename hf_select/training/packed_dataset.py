@@ -17,8 +17,9 @@ from datasets.fingerprint import Hasher
 
 from hf_select import __version__
 from hf_select.errors import ColumnError, PackingError
+from hf_select.tokens import IGNORED
 from hf_select.training.packing import best_fit_decreasing
-from hf_select.training.sample import IGNORED_LABEL, check_prompt, checked_max_length
+from hf_select.training.sample import check_prompt, checked_max_length
 
 Blocks = list[npt.NDArray[Any]]
 
@@ -28,8 +29,8 @@ def pack_dataset(dataset: Dataset, max_length: int) -> Dataset:
 
     Train on the result with ``DynamicPackCollator``, which keeps the samples of a row apart by their restarting
     ``position_ids``. Over-long samples are cut at the end, with a warning. Rows come out in the order in which best-fit
-    opened them, longest samples first: shuffle in training, as the ``Trainer`` does. The result is held in memory (10
-    bytes a token and column for int64 tokens); for more than fits, pack shards.
+    opened them, longest samples first: shuffle in training, as the ``Trainer`` does. The result is held in memory (6
+    bytes a token for int32 tokens, and those of the labels); for more than fits, pack shards.
 
     Args:
         dataset: columns ``input_ids`` and optionally ``labels``, lists of integers; other columns are dropped, because
@@ -62,7 +63,7 @@ def pack_dataset(dataset: Dataset, max_length: int) -> Dataset:
     bounds = pa.array(ends[packing.offsets])
     tokens = {name: _joined(blocks, int(ends[-1])) for name, blocks in columns.items()}
     if "labels" in tokens:
-        tokens["labels"][ends[:-1]] = IGNORED_LABEL
+        tokens["labels"][ends[:-1]] = IGNORED
     packed = pa.table({name: pa.LargeListArray.from_arrays(bounds, pa.array(tokens[name])) for name in tokens})
     # Without one, datasets would pickle the whole table to find a fingerprint, which takes longer than packing.
     made_of = ("hf_select.pack_dataset", __version__, dataset._fingerprint, max_length)

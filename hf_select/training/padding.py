@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_select.errors import PackingError, unknown_name
+from hf_select.tokens import IGNORED
 from hf_select.training.sample import (
-    IGNORED_LABEL,
     CollationStats,
     checked_max_length,
     padding_token,
@@ -76,7 +76,7 @@ class PaddingCollator:
         width = max_length if self.padding == "max_length" else max(len(sample.input_ids) for sample in samples)
         shape = (len(samples), width)
         input_ids = np.full(shape, padding_token(self.tokenizer), dtype=np.int64)
-        labels = np.full(shape, IGNORED_LABEL, dtype=np.int64)
+        labels = np.full(shape, IGNORED, dtype=np.int64)
         attention_mask = np.zeros(shape, dtype=np.int64)
         for i, sample in enumerate(samples):
             n_tokens = len(sample.input_ids)

@@ -21,9 +21,7 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from hf_select.errors import ConfigError, PackingError
-
-IGNORED_LABEL = -100
-"""The label that no loss of torch or transformers counts."""
+from hf_select.tokens import IGNORED
 
 Tokens = npt.NDArray[np.int64]
 
@@ -172,7 +170,7 @@ def check_prompt(labels: Tokens, max_length: int, name: str) -> None:
     """
     if len(labels) < max_length:
         return
-    trained = labels != IGNORED_LABEL
+    trained = labels != IGNORED
     n_prompt = int(trained.argmax()) if trained.any() else len(labels)
     if n_prompt >= max_length:
         raise PackingError(

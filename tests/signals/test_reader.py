@@ -1,6 +1,5 @@
 """Every way of reading a model gives the losses of transformers itself, and the model comes back as it was."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -74,9 +74,9 @@ def test_verdicts_do_not_depend_on_the_number_of_workers():
     assert found[0] == found[1] == found[2] == ["passed"] * 20 + ["failed"] * 20
 
 
-def test_three_thousand_programs_cost_little(sandbox):
+def test_many_programs_in_one_go(sandbox):
     """Tells the time, and asserts none."""
-    problems = (load_humaneval() * 19)[:3000]
+    problems = load_humaneval() * 3
     started = time.monotonic()
     verdicts = statuses(problems, [problem.solution for problem in problems], sandbox)
     print(f"{len(problems)} programs in {time.monotonic() - started:.1f} s with {sandbox.n_workers} workers")

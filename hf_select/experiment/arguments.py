@@ -93,7 +93,8 @@ class SelectionArguments:
     arms: str = field(
         default="full,random,cdas",
         metadata=_help(
-            "Arms '[gates+]method[:budget]', separated by commas; a random arm of each budget is always added."
+            "Arms '[gates+]method[:budget]', separated by commas; a random arm of each budget is always added. Percent "
+            "are of the rows that leave room for a response, before the gates."
         ),
     )
     budgets: str = field(

@@ -32,8 +32,9 @@ def announce(setting: Setting, arms: Sequence[Arm]) -> None:
         setting: what the trial works on.
         arms: the arms that will be trained.
     """
-    n_rows, epochs = len(setting.rows), setting.arguments.training.num_train_epochs
-    mean_tokens = sum(len(ids) for ids in setting.rows["input_ids"]) / n_rows
+    epochs = setting.arguments.training.num_train_epochs
+    lengths = [len(ids) for ids, left in zip(setting.rows["input_ids"], ~setting.roomless, strict=True) if left]
+    n_rows, mean_tokens = len(lengths), sum(lengths) / len(lengths)
     n_trained = sum(_rows_of(arm, n_rows) for arm in arms) * epochs
     n_tokens = mean_tokens * n_trained
     told = (

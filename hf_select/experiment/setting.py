@@ -70,6 +70,7 @@ class Setting:
         length = arguments.data.max_length
         rows = training_features(pool.dataset, pool.row_format, tokenizer, arguments.data.template, length)
         roomless = rows_without_room(rows, drop=arguments.data.drop_long_prompts, max_length=length)
+        check_budgets(arms, int((~roomless).sum()))
         n_cut = int(np.count_nonzero(rows["n_truncated"]))
         if n_cut:
             logger.warning(

@@ -126,7 +126,8 @@ class Trial:
             return {"seconds": self.gate()["seconds"] if arm.gated else 0.0}
         budget = arm.budget
         if budget.kind != "tokens":  # one number of rows for every arm of this budget, gated or not
-            budget = Budget.rows(min(budget.n_rows(len(self.setting.rows)), int(candidates.sum())))
+            n_rows = budget.n_rows(int((~self.setting.roomless).sum()))
+            budget = Budget.rows(min(n_rows, int(candidates.sum())))
         dataset = self.setting.pool.dataset if self.signals is None else self.signals
         selection = select(dataset, make(arm.method), budget, seed=self.setting.seed, candidates=candidates)
         selection.save(folder)

@@ -14,6 +14,10 @@ NOT_EXECUTED = (
     "pass@1 was not measured: model-written code runs only after the user's word (HF_ALLOW_CODE_EVAL=1 or "
     "--allow_code_eval)."
 )
+NOTHING_SOLVED = (
+    "No arm solved a problem, so pass@1 separates nothing here: the model is too small, or trained too little, for "
+    "these benchmarks. The loss on their reference solutions is what is left to compare."
+)
 _VERDICTS = {
     "better": "is better than",
     "worse": "is worse than",
@@ -32,6 +36,8 @@ def findings(results: Results) -> list[Markdown]:
         much the run can tell apart.
     """
     arms = results.get("arms") or ()
+    if _nothing_solved(arms):
+        return [Markdown(NOTHING_SOLVED), *(_loss_against(arm, random) for arm, random in partners(arms))]
     return [
         *(_against_random(arm, random) for arm, random in partners(arms)),
         *_gates_alone(arms),
@@ -76,6 +82,25 @@ def caveats(results: Results) -> list[str]:
     if not any(values_of(arm, "pass_at_1") for arm in arms):
         said.append(NOT_EXECUTED)
     return said
+
+
+def _nothing_solved(arms: Sequence[Arm]) -> bool:
+    """Whether pass@1 was measured and is 0 everywhere."""
+    rates = [rate for arm in arms for rate in values_of(arm, "pass_at_1")]
+    return bool(rates) and not any(rates)
+
+
+def _loss_against(arm: Arm, random: Arm) -> Markdown:
+    """A method against random at the same budget, by validation loss."""
+    names = escape(arm.get("name", "?")), escape(random.get("name", "?"))
+    first, second = spread_of(arm, "validation_loss"), spread_of(random, "validation_loss")
+    if first is None or second is None:
+        return Markdown(f"**{names[0]}** against {names[1]}: validation loss was not measured either.")
+    word = "lower" if first.mean < second.mean else "higher"
+    return Markdown(
+        f"**{names[0]}** ends at a validation loss of {decimal(first, 4)}, {word} than {decimal(second, 4)} of "
+        f"{names[1]} by {abs(first.mean - second.mean):.4f}. The difference has no interval and does not decide."
+    )
 
 
 def _against_random(arm: Arm, random: Arm) -> Markdown:

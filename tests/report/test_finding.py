@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_select.report.finding import NOT_EXECUTED, caveats, findings
+from hf_select.report.finding import NOT_EXECUTED, NOTHING_SOLVED, caveats, findings
 
 
 def set_rate(results, name, rate):
@@ -39,6 +39,17 @@ def test_subsets_are_held_against_all_rows_with_their_share_of_rows_and_steps(re
 
 def test_the_resolution_of_one_seed_is_told(results):
     assert findings(results)[-1].startswith("One seed on 200 problems resolves differences of about 6 to 10 points")
+
+
+def test_where_nothing_is_solved_the_loss_is_compared_and_pass_at_1_is_not(results):
+    for arm in results["arms"]:
+        arm["pass_at_1"] = 0.0
+    said = findings(results)
+    assert said[0] == NOTHING_SOLVED
+    assert len(said) == 2
+    assert "**gates+cdas:40%** ends at a validation loss of" in said[1]
+    assert "does not decide" in said[1]
+    assert not any("points of pass@1" in text for text in said)
 
 
 def test_without_execution_nothing_is_decided(not_executed):

@@ -134,8 +134,9 @@ def test_hostile_text_stays_text_in_a_dataset_card(text):
 
 def test_the_template_is_reached_through_the_package():
     link = MODEL_TEMPLATE
-    assert link.is_symlink() or link.read_text(encoding="utf-8").startswith("---")
-    assert link.resolve() == Path(__file__).parents[2] / "model_card_template.md"
+    at_the_top = Path(__file__).parents[2] / "model_card_template.md"
+    if at_the_top.is_file():  # a checkout; in an installed package it is a file of its own
+        assert link.resolve() == at_the_top
     assert load_template().startswith("---\n{{ card_data }}\n---\n")
 
 

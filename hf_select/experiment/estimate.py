@@ -13,7 +13,7 @@ from hf_select.experiment.model import load_model, n_parameters
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
 from hf_select.experiment.setting import Setting
-from hf_select.experiment.train import make_collator
+from hf_select.experiment.train import attention_of, make_collator
 from hf_select.files import require_free_space
 
 logger = logging.getLogger("hf_select")
@@ -73,8 +73,6 @@ def _tokens_per_second(setting: Setting) -> float | None:
     """Speed of training on this machine, from a few batches; ``None`` for a model too large to load for that."""
     if n_parameters(setting.arguments.model.model_name_or_path) > _MAX_SAMPLED_PARAMETERS:
         return None
-    from hf_select.training.attention import packed_attention
-
     model: Any = load_model(setting.arguments.model, setting.tokenizer, seed=setting.seed)
     model.to(setting.arguments.training.device)
     collator = make_collator(setting.tokenizer, setting.arguments)
@@ -85,7 +83,7 @@ def _tokens_per_second(setting: Setting) -> float | None:
     batch = {
         name: value.to(model.device) if hasattr(value, "to") else value for name, value in collator(usable).items()
     }
-    with packed_attention(model):
+    with attention_of(model, setting.arguments):
         model(**batch).loss.backward()
         began = time.perf_counter()
         for _ in range(_SAMPLE_BATCHES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ def prepare_process(arguments: Arguments) -> Iterator[None]:
     _set_up_logging(is_main=state.is_main_process)
     try:
         yield
+        gc.collect()  # what refers to the process group goes before the group does,
+        state.wait_for_everyone()  # and all processes leave it together: gloo can abort or hang otherwise
     finally:
         state.destroy_process_group()
 

@@ -88,12 +88,7 @@ def load_model(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, see
     Raises:
         ModelError: if the tokenizer has more ids than the model embeds.
     """
-    if model.model_name_or_path == DEMO:
-        from hf_select.demo.model import build_model
-
-        loaded: Any = build_model(cast("PreTrainedTokenizerFast", tokenizer), seed)
-    else:
-        loaded = _from_pretrained(model.model_name_or_path, model)
+    loaded: Any = _load_base(model, tokenizer, seed)
     n_embedded = loaded.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > n_embedded:
         raise ModelError(
@@ -108,29 +103,41 @@ def load_scorer(name: str, model: ModelArguments) -> PreTrainedModel:
     return _from_pretrained(name, model)
 
 
-def load_trained(folder: Path, model: ModelArguments) -> PreTrainedModel:
-    """Load what a training stage saved; adapters are merged into their base."""
+def load_trained(
+    folder: Path, model: ModelArguments, tokenizer: PreTrainedTokenizerBase, *, seed: int
+) -> PreTrainedModel:
+    """Load what a training stage saved; adapters are merged into their base.
+
+    Args:
+        folder: where it was saved.
+        model: names the base of adapters.
+        tokenizer: the tokenizer it was trained with.
+        seed: the seed it was trained with.
+
+    Returns:
+        The model in evaluation mode, on this process's device.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
-    if not model.use_peft:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto")
-    else:
+    if model.use_peft:
         from peft import PeftModel
 
-        base = (
-            load_base(folder) if model.model_name_or_path == DEMO else _from_pretrained(model.model_name_or_path, model)
-        )
-        loaded = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+        adapted: Any = PeftModel.from_pretrained(_load_base(model, tokenizer, seed), str(folder))
+        loaded: Any = adapted.merge_and_unload()
+    else:
+        loaded = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto")
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     return cast("PreTrainedModel", loaded.to(device).eval())
 
 
-def load_base(folder: Path) -> PreTrainedModel:
-    """The base of adapters over a model from scratch, which is saved beside them."""
-    from transformers import AutoModelForCausalLM
+def _load_base(model: ModelArguments, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    """The model before any adapter: a checkpoint, or the demo's own from its seed."""
+    if model.model_name_or_path != DEMO:
+        return _from_pretrained(model.model_name_or_path, model)
+    from hf_select.demo.model import build_model
 
-    return AutoModelForCausalLM.from_pretrained(str(folder / "base"), dtype="auto")
+    return build_model(cast("PreTrainedTokenizerFast", tokenizer), seed)
 
 
 def _from_pretrained(name: str, model: ModelArguments) -> PreTrainedModel:

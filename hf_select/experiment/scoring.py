@@ -115,7 +115,7 @@ def _scorer(setting: Setting) -> tuple[PreTrainedModel, float]:
         seconds = float(
             setting.run.stage(f"scorer/{setting.name}", lambda: _warm_up(setting, folder))["training_seconds"]
         )
-        scorer = load_trained(folder, model)
+        scorer = load_trained(folder, model, setting.tokenizer, seed=setting.seed + _WARM_UP_SEED)
     return scorer.to(setting.arguments.training.device), seconds
 
 

@@ -81,15 +81,12 @@ def train(
     """
     from transformers.trainer_utils import get_last_checkpoint
 
-    from hf_select.training.attention import packed_attention
-
     if len(rows) == 0:
         raise ConfigError("There is no row to train on; check the budget and the gates.")
     settings |= {"seed": seed, "output_dir": str(folder)}
     trainer, collator, watch = _trainer(model, tokenizer, rows, arguments, settings)
-    packed = arguments.run.padding == "dynamic_pack" and arguments.model.attn_implementation == PACKED
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    with packed_attention(model) if packed else contextlib.nullcontext():
+    with attention_of(model, arguments):
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
@@ -125,6 +122,30 @@ def make_collator(tokenizer: PreTrainedTokenizerBase, arguments: Arguments) -> D
     if run.padding == "dynamic_pack":
         return DynamicPackCollator(tokenizer, max_length, run.packing_layout, run.packing_algorithm)
     return PaddingCollator(tokenizer, max_length, padding=run.padding)
+
+
+def attention_of(model: PreTrainedModel, arguments: Arguments) -> contextlib.AbstractContextManager[object]:
+    """The attention that the batches need: packed for packed batches, unless the user named another.
+
+    Args:
+        model: the model.
+        arguments: the arguments of the run.
+
+    Returns:
+        A context in which the model can be run on the collator's batches.
+
+    Raises:
+        PackingError: if packed samples would attend to one another.
+    """
+    from hf_select.training.attention import packed_attention
+    from hf_select.training.packing_check import check_packing
+
+    if arguments.run.padding != "dynamic_pack":
+        return contextlib.nullcontext()
+    if arguments.model.attn_implementation == PACKED:
+        return packed_attention(model)
+    check_packing(model)
+    return contextlib.nullcontext()
 
 
 def _trainer(

@@ -176,16 +176,14 @@ class Trial:
         """
         from hf_select.experiment.measure import measure
 
-        folder = self.setting.run.folder / "samples" / arm.folder / self.setting.name
-        stage = "measures" if self.setting.arguments.executes_code else "measures-without-execution"
-        measures: dict[str, Any] = self.setting.run.stage(
-            f"{stage}/{arm.folder}/{self.setting.name}",
-            lambda: measure(
-                load_trained(self.model_folder(arm), self.setting.arguments.model),
-                self.setting.tokenizer,
-                self.setting.pool,
-                self.setting.arguments,
-                folder,
-            ),
-        )
+        setting = self.setting
+        folder = setting.run.folder / "samples" / arm.folder / setting.name
+
+        def compute() -> dict[str, Any]:
+            trained = self.model_folder(arm)
+            model = load_trained(trained, setting.arguments.model, setting.tokenizer, seed=setting.seed)
+            return measure(model, setting.tokenizer, setting.pool, setting.arguments, folder)
+
+        stage = "measures" if setting.arguments.executes_code else "measures-without-execution"
+        measures: dict[str, Any] = setting.run.stage(f"{stage}/{arm.folder}/{setting.name}", compute)
         return measures

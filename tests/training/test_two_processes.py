@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -24,16 +23,21 @@ def launch(losses: Path) -> subprocess.CompletedProcess[str]:
     )
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, *command.split()], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, *command.split()], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
 
 
 @pytest.mark.slow
 def test_two_processes_train_alike_packed_and_padded(tmp_path: Path) -> None:
     path = tmp_path / "losses.json"
-    done = launch(path)
-    if done.returncode and f"Signal {signal.SIGABRT.value}" in done.stderr:
-        warnings.warn("gloo aborted at exit (about 1 in 65 launches); launched once more", stacklevel=1)
+    try:
+        done = launch(path)
+        left_badly = bool(done.returncode) and f"Signal {signal.SIGABRT.value}" in done.stderr
+    except subprocess.TimeoutExpired:
+        left_badly = path.exists()  # trained to the end, and then a rank hung while it left the group
+        assert left_badly, "two processes hung before they had trained to the end"
+    if left_badly:
+        print("gloo aborted or hung at exit (rare, and none of this library's doing); launched once more")
         done = launch(path)
     assert done.returncode == 0, done.stderr[-4000:]
     losses = json.loads(path.read_text())

@@ -3,6 +3,7 @@
 accelerate launch --multi_gpu --num_processes 2 tests/training/two_processes.py LOSSES.json
 """
 
+import gc
 import json
 import os
 import sys
@@ -63,7 +64,11 @@ def main(path: Path) -> None:
         losses[layout], trainer = train(DynamicPackCollator(tokenizer, 64, layout=layout), True, path.parent)
     if trainer.accelerator.is_main_process:
         path.write_text(json.dumps(losses))
-    trainer.accelerator.end_training()
+    accelerator = trainer.accelerator
+    del trainer  # what refers to the process group goes before the group does, on both ranks together
+    gc.collect()
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -96,5 +96,5 @@ class GraphDensity(Embedded):
 def density(weights: sparse.csr_matrix) -> Scores:
     """Mean weight of the edges of every row: ``(M,)``, 0 for a row without edges."""
     n_edges = np.diff(weights.indptr)
-    total: Scores = np.asarray(weights.sum(axis=1)).ravel()
+    total = np.asarray(weights.sum(axis=1), dtype=np.float64).ravel()
     return np.asarray(total / np.maximum(n_edges, 1))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.arm import Arm
 from hf_select.experiment.model import load_model, n_parameters
@@ -76,10 +78,8 @@ def _tokens_per_second(setting: Setting) -> float | None:
     model: Any = load_model(setting.arguments.model, setting.tokenizer, seed=setting.seed)
     model.to(setting.arguments.training.device)
     collator = make_collator(setting.tokenizer, setting.arguments)
-    size = min(setting.arguments.training.per_device_train_batch_size, len(setting.rows))
-    usable = [row for row in setting.rows.select(range(size)) if any(label >= 0 for label in row["labels"])]
-    if not usable:
-        return None
+    size = setting.arguments.training.per_device_train_batch_size
+    usable = list(setting.rows.select(np.flatnonzero(~setting.roomless)[:size]))
     batch = {
         name: value.to(model.device) if hasattr(value, "to") else value for name, value in collator(usable).items()
     }

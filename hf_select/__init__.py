@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from hf_select.methods import METHODS, Method, Picks, Scorer, make
     from hf_select.select import select
     from hf_select.selection import Selection
-    from hf_select.signals.keys import Signal, Signals
+    from hf_select.signals.keys import Signal
+    from hf_select.signals.table import Signals
     from hf_select.training import (
         DataCollatorWithDynamicPack,
         DynamicPackCollator,

@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_select import __version__
 from hf_select.budget import Budget
-from hf_select.errors import BudgetError, ConfigError, InvalidScoresError, RowError
-from hf_select.extract import check_dataset, extract_with_source
-from hf_select.methods import Method, make
+from hf_select.columns import check_dataset
+from hf_select.errors import BudgetError, ConfigError, InvalidScoresError
+from hf_select.extraction import Extraction, as_companions, as_task, row_mask
+from hf_select.methods import Method, make_for
 from hf_select.selection import Selection
-from hf_select.signals.keys import ROW_TOKENS, Indices, Mask, Signals
-from hf_select.signals.models import Models
+from hf_select.signals.keys import ROW_TOKENS, Indices, Mask, Task
+from hf_select.signals.models import Companions, Models
 from hf_select.signals.source import Options
+from hf_select.signals.table import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +45,10 @@ def select(
     tokenizer: Any = None,
     embedder: Any = None,
     revision: str | None = None,
+    task: Task | str | None = None,
+    companions: Companions | Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
+    reference: Dataset | Mapping[str, Dataset] | None = None,
     candidates: Mask | Sequence[int] | None = None,
     labelled: Mask | Sequence[int] | None = None,
     on_invalid: Literal["exclude", "error"] = "exclude",
@@ -51,7 +58,7 @@ def select(
 
     Args:
         dataset: the dataset, one split. Signal columns that are there are used as ``extract`` says.
-        method: a method, or the name of one with its defaults.
+        method: a method, or the name of one with its defaults for the kind of model.
         budget: how much to keep: rows (``5000``), a fraction (``"40%"``, ``0.4``) of the candidates, or tokens
             (``"2M tokens"``).
         seed: the only source of randomness.
@@ -59,7 +66,10 @@ def select(
         tokenizer: see ``extract``.
         embedder: see ``extract``.
         revision: see ``extract``.
+        task: see ``extract``.
+        companions: see ``extract``.
         columns: see ``extract``.
+        reference: rows to aim at (validation rows), one dataset or one per task, for the methods that need them.
         candidates: rows that may be picked: ``(N,)`` bool or row ids; all by default.
         labelled: rows that are in use already: ``(N,)`` bool or row ids; none by default.
         on_invalid: leave out rows without a finite score (``"exclude"``), or stop with ``InvalidScoresError``
@@ -71,12 +81,14 @@ def select(
 
     Raises:
         BudgetError: if a token budget is given to a method whose picks are not in an order that can be cut.
-        ConfigError: if ``on_invalid`` is neither of its values.
+        ConfigError: if ``on_invalid`` is neither of its values, or the method needs a reference set and none came.
 
     Example:
         ``select(dataset, "cdas", "40%", model="deepseek-ai/deepseek-coder-1.3b-base").apply(dataset)``
     """
-    method, budget = make(method) if isinstance(method, str) else method, Budget.parse(budget)
+    models = Models(model, tokenizer, embedder, revision, as_task(task), as_companions(companions))
+    method = make_for(method, models.task) if isinstance(method, str) else method
+    budget = Budget.parse(budget)
     if on_invalid not in ("exclude", "error"):
         raise ConfigError(f"on_invalid={on_invalid!r} must be 'exclude' or 'error'.")
     if budget.kind == "tokens" and not method.ordered:
@@ -84,22 +96,17 @@ def select(
             f"The picks of {method.name!r} for fewer rows are not a prefix of those for more, so they cannot be cut at "
             f"{budget}. Give rows or a fraction, or take a method with ordered = True."
         )
+    if method.needs_reference and not reference:
+        raise ConfigError(f"{method.name!r} aims at a reference set; give reference=, for example validation rows.")
     check_dataset(dataset)
-    masks = {
-        name: _mask(rows, len(dataset), name) for name, rows in (("candidates", candidates), ("labelled", labelled))
-    }
-    needs = method.needs | ({ROW_TOKENS} if budget.kind == "tokens" else frozenset())
-
     started = time.perf_counter()
-    models = Models(model, tokenizer, embedder, revision)
-    extracted, source = extract_with_source(dataset, needs, models, columns, Options(**options))
-    signals = Signals.from_dataset(extracted, needs, **masks)
-    picking = time.perf_counter()
-    n_candidates = len(dataset) if signals.candidates is None else int(signals.candidates.sum())
+    extraction = Extraction(
+        dataset, models, columns, Options(**options), row_mask(labelled, len(dataset), "labelled"), reference
+    )
+    asked = _Asked(method, budget, seed, row_mask(candidates, len(dataset), "candidates"))
+    signals, reading = _read(extraction, asked)
     excluded = _count_exclusions(method, signals, on_invalid)
-    n_asked = budget.n_rows(n_candidates)
-    n_wanted = max(1, len(method.eligible(signals))) if budget.kind == "tokens" else n_asked
-    indices, scores = method.pick(signals, n_wanted, np.random.default_rng(seed))
+    indices, scores = method.pick(signals, asked.n_wanted(signals), np.random.default_rng(seed))
     if budget.kind == "tokens" and len(indices):
         n_kept = budget.prefix(indices, signals[ROW_TOKENS])
         indices, scores = indices[:n_kept], scores[:n_kept]
@@ -108,42 +115,79 @@ def select(
         "budget": str(budget),
         "seed": seed,
         "dataset_fingerprint": dataset._fingerprint,
-        "n_candidates": n_candidates,
-        "n_asked": n_asked,
+        "n_candidates": asked.n_candidates(len(dataset)),
+        "n_asked": budget.n_rows(asked.n_candidates(len(dataset))),
+        "n_labelled": 0 if signals.labelled is None else int(signals.labelled.sum()),
+        "n_reference": {task: len(rows) for task, rows in extraction.references.items()},
         "excluded": excluded,
-        "read_with": {} if source is None else source.provenance(),
-        "signals_given": sorted(signal.name for signal in needs if signal.column in dataset.column_names),
+        "read_with": extraction.provenance(),
+        "signals_given": sorted(signal.name for signal in method.needs if signal.column in dataset.column_names),
         "versions": _versions(),
-        "seconds": {"extract": round(picking - started, 3), "pick": round(time.perf_counter() - picking, 3)},
+        "seconds": {"extract": round(reading, 3), "pick": round(time.perf_counter() - started - reading, 3)},
     }
     return Selection(np.asarray(indices, np.int64), np.asarray(scores, np.float64), len(dataset), provenance)
 
 
-def _mask(rows: Mask | Sequence[int] | None, n_rows: int, name: str) -> Mask | None:
-    """A bool mask over the dataset, from a mask or from row ids."""
-    if rows is None:
-        return None
-    given = np.asarray(rows)
-    if given.dtype == np.bool_:
-        if given.shape != (n_rows,):
-            raise RowError(f"{name} is a mask of shape {given.shape} and the dataset has {n_rows} rows.")
-        return given.copy()
-    if given.size == 0:
-        return np.zeros(n_rows, dtype=bool)
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise RowError(f"{name} must be an (N,) bool mask or a list of row ids; {given.dtype} {given.shape} came.")
-    outside = given[(given < 0) | (given >= n_rows)]
-    if len(outside):
-        raise RowError(f"{name} holds row ids outside 0..{n_rows - 1}: {outside[:5].tolist()}.")
-    mask = np.zeros(n_rows, dtype=bool)
-    mask[given] = True
-    return mask
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for."""
+
+    method: Method
+    budget: Budget
+    seed: int
+    candidates: Mask | None
+
+    def n_candidates(self, n_rows: int) -> int:
+        """Rows that the budget is a share of."""
+        return n_rows if self.candidates is None else int(self.candidates.sum())
+
+    def n_wanted(self, signals: Signals) -> int:
+        """Rows that the method is to pick; all eligible ones where tokens are counted afterwards."""
+        if self.budget.kind == "tokens":
+            return max(1, len(self.method.eligible(signals)))
+        return self.budget.n_rows(self.n_candidates(signals.n_rows))
+
+
+def _read(extraction: Extraction, asked: _Asked) -> tuple[Signals, float]:
+    """The signals that the method needs, costly ones only for the rows it asks for; and the seconds that took."""
+    started = time.perf_counter()
+    method, dataset = asked.method, extraction.dataset
+    first = method.needs_at_first | ({ROW_TOKENS} if asked.budget.kind == "tokens" else frozenset())
+    signals = Signals.from_dataset(
+        extraction.extract(first),
+        first,
+        candidates=asked.candidates,
+        labelled=row_mask(extraction.labelled, len(dataset), "labelled"),
+        reference=_read_reference(extraction, method),
+    )
+    while want := method.wants(signals, asked.n_wanted(signals), np.random.default_rng(asked.seed)):
+        given = [signal for signal in want.signals if signal not in extraction.missing(want.signals)]
+        signals = signals.with_values({signal: Signals.from_dataset(dataset, [signal])[signal] for signal in given})
+        values = extraction.read(want.signals - set(given), want.rows)
+        signals = signals.with_values({s: _spread(array, want.rows, len(dataset)) for s, array in values.items()})
+    return signals, time.perf_counter() - started
+
+
+def _read_reference(extraction: Extraction, method: Method) -> dict[str, Signals]:
+    """The signals of the reference rows, read as those of the dataset are."""
+    needs = method.reference_needs
+    if not needs:
+        return {}
+    sources = {task: replace(extraction, dataset=rows, labelled=None) for task, rows in extraction.references.items()}
+    return {task: Signals.from_dataset(source.extract(needs), needs) for task, source in sources.items()}
+
+
+def _spread(array: NDArray[Any], rows: Indices, n_rows: int) -> NDArray[Any]:
+    """Values of some rows as an array over all rows, NaN elsewhere."""
+    whole = np.full((n_rows, *array.shape[1:]), np.nan, dtype=np.result_type(array.dtype, np.float32))
+    whole[rows] = array
+    return whole
 
 
 def _count_exclusions(method: Method, signals: Signals, on_invalid: str) -> dict[str, int]:
     """Candidates that the method may not pick, by reason."""
     excluded: dict[str, int] = {}
-    for reason, mask in method.exclusions(signals.only(method.needs)).items():
+    for reason, mask in method.exclusions(signals.only(method.needs, method.reference_needs)).items():
         rows: Indices = np.flatnonzero(mask if signals.candidates is None else mask & signals.candidates)
         if not len(rows):
             continue

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from hf_select import __version__
 from hf_select.errors import ConfigError, MissingSignalError, RowError
-from hf_select.extract import read_signals
 from hf_select.methods import Method, Scorer, make
 from hf_select.rows import RowFormat
 from hf_select.selection import Selection
 from hf_select.signals.identity import embedder_identity, key_of, model_identity, tokenizer_hash
-from hf_select.signals.keys import Pass, Signal, Signals
+from hf_select.signals.keys import Pass, Signal
 from hf_select.signals.models import TFIDF, Models
+from hf_select.signals.passes import read_signals
 from hf_select.signals.source import Options, Source
+from hf_select.signals.table import Signals
 
 Batch = Mapping[str, Sequence[Any]]
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from hf_select.columns import check_dataset, with_columns
 from hf_select.demo.model import build_model, train_tokenizer
 from hf_select.errors import ConfigError, RowError
-from hf_select.extract import check_dataset, extract, with_columns
+from hf_select.extract import extract
 from hf_select.signals.keys import (
     ANSWER_ALONE_NLL,
     EMBEDDING,
@@ -23,8 +24,8 @@ from hf_select.signals.keys import (
     TEXT_LENGTH,
     Pass,
     Signal,
-    Signals,
 )
+from hf_select.signals.table import Signals
 
 ALL = (TEXT_LENGTH, ROW_TOKENS, EMBEDDING, RESPONSE_NLL, RESPONSE_TOKENS, HIDDEN_STATE, ANSWER_ALONE_NLL)
 
@@ -100,7 +101,7 @@ def test_a_column_that_is_there_is_kept_only_without_a_model(dataset, model, tok
         (HIDDEN_STATE, {"model": object()}, r"give tokenizer= \(the model came as an object\)"),
         (EMBEDDING, {}, r"embedding pass: give embedder= .* or model="),
         (ROW_TOKENS, {}, r"text pass: give tokenizer="),
-        (Signal("odd", "(N,)", "", Pass.TEXT), {}, r"cannot read signal 'odd'; it reads text_length, "),
+        (Signal("odd", "(N,)", "", Pass.TEXT), {}, r"cannot read signal 'odd'; hf_select.signals.keys lists"),
     ],
 )
 def test_what_is_missing_is_named_before_anything_is_loaded(dataset, signal, given, message) -> None:
@@ -229,7 +230,8 @@ from accelerate import PartialState
 from datasets import Dataset
 from hf_select.demo.model import build_model, train_tokenizer
 from hf_select.extract import extract
-from hf_select.signals.keys import ANSWER_ALONE_NLL, HIDDEN_STATE, RESPONSE_NLL, Signals
+from hf_select.signals.keys import ANSWER_ALONE_NLL, HIDDEN_STATE, RESPONSE_NLL
+from hf_select.signals.table import Signals
 from hf_select.signals.shards import processes
 
 tokenizer = train_tokenizer(["def add(a, b): return a + b"], 300)

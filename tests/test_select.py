@@ -7,9 +7,9 @@ import pytest
 from datasets import Dataset
 
 from hf_select.budget import Budget
+from hf_select.columns import with_columns
 from hf_select.demo.model import build_model, train_tokenizer
 from hf_select.errors import BudgetError, ConfigError, InvalidScoresError, RowError, UnknownNameError
-from hf_select.extract import with_columns
 from hf_select.methods import make
 from hf_select.select import select
 from hf_select.signals.keys import ANSWER_ALONE_NLL, EMBEDDING, RESPONSE_NLL, ROW_TOKENS

@@ -13,12 +13,14 @@ import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
 
+from hf_select.columns import with_columns
 from hf_select.demo.model import build_model, train_tokenizer
 from hf_select.errors import ConfigError, MissingSignalError, RowError
-from hf_select.extract import extract, with_columns
+from hf_select.extract import extract
 from hf_select.methods import make
 from hf_select.selection import Selection
-from hf_select.signals.keys import ANSWER_ALONE_NLL, EMBEDDING, RESPONSE_NLL, TEXT_LENGTH, Signals
+from hf_select.signals.keys import ANSWER_ALONE_NLL, EMBEDDING, RESPONSE_NLL, TEXT_LENGTH
+from hf_select.signals.table import Signals
 from hf_select.transforms import KeepTransform, ScoreTransform, SignalTransform
 
 

@@ -20,7 +20,8 @@ from sklearn.metrics.pairwise import manhattan_distances
 from sklearn.neighbors import NearestNeighbors
 
 from hf_select.methods import make
-from hf_select.signals.keys import EMBEDDING, Signals
+from hf_select.signals.keys import EMBEDDING
+from hf_select.signals.table import Signals
 
 N_NEIGHBOURS = 10
 

@@ -30,7 +30,8 @@ from transformers import PreTrainedTokenizerFast
 from benchmarks.ifd.corpus import MIXES, make_rows, make_tokenizer
 from hf_select.demo.model import build_model
 from hf_select.extract import extract
-from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, Signals
+from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL
+from hf_select.signals.table import Signals
 
 
 @torch.no_grad()

@@ -12,7 +12,8 @@ from hf_select.errors import RowError
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.pool import Pool
 from hf_select.rows import Row
-from hf_select.signals.keys import RESPONSE_NLL, RESPONSE_TOKENS, Signal, Signals
+from hf_select.signals.keys import RESPONSE_NLL, RESPONSE_TOKENS, Signal
+from hf_select.signals.table import Signals
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -13,7 +13,8 @@ from hf_select.methods import Scorer, make
 from hf_select.methods.cdas import CDAS
 from hf_select.report import SelectionView
 from hf_select.selection import Selection
-from hf_select.signals.keys import EMBEDDING, Signals
+from hf_select.signals.keys import EMBEDDING
+from hf_select.signals.table import Signals
 
 _ORIGIN = "origin"  # column of the embedded pool that tells planted junk
 

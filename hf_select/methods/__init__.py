@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
-from hf_select.errors import ConfigError, unknown_name
+from hf_select.errors import ConfigError, TaskError, unknown_name
 from hf_select.methods.base import Family, Method, Picks, Scorer, Task, top_k
 from hf_select.methods.cdas import CDAS
 from hf_select.methods.quality.ifd import IFD
@@ -20,7 +20,7 @@ from hf_select.methods.representativeness.core_set import CoreSet
 from hf_select.methods.representativeness.graph_density import GraphDensity
 from hf_select.methods.representativeness.k_means import KMeans
 
-__all__ = ["METHODS", "Family", "Method", "Picks", "Scorer", "Task", "make", "top_k"]
+__all__ = ["METHODS", "Family", "Method", "Picks", "Scorer", "Task", "make", "make_for", "top_k"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -55,3 +55,25 @@ def make(name: str, **fields: Any) -> Method:
             message = unknown_name(f"field of method {name!r}", field, known) if known else f"{name!r} has no fields."
             raise ConfigError(str(message))
     return method(**fields)
+
+
+def make_for(name: str, task: Task, **fields: Any) -> Method:
+    """Build a method by its name for a kind of model.
+
+    Args:
+        name: a key of ``METHODS``.
+        task: the kind of model.
+        **fields: fields of that method; a field ``task`` is set to ``task`` unless it is given.
+
+    Returns:
+        The method.
+
+    Raises:
+        TaskError: if the method is not sound for that kind of model.
+    """
+    method = make(name, **fields)
+    if task not in method.tasks:
+        raise TaskError(f"{name!r} does not serve {task.value} models: {method.unsuited[task]}")
+    if "task" in method.config() and "task" not in fields:
+        return make(name, task=task.value, **fields)
+    return method

@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_select.errors import BudgetError, InvalidScoresError
-from hf_select.signals.keys import Indices, Mask, Signal, Signals
+from hf_select.signals.keys import Indices, Mask, Signal, Task
+from hf_select.signals.table import Signals
+
+__all__ = [
+    "Exclusions", "Family", "Method", "Picks", "Scorer", "Scores", "Task", "Want", "top_k",
+]  # fmt: skip
 
 Scores: TypeAlias = NDArray[np.float64]
 Exclusions: TypeAlias = Mapping[str, Mask]
@@ -32,13 +37,6 @@ class Family(str, Enum):
     MIXED = "mixed"
 
 
-class Task(str, Enum):
-    """Kind of model a selection is for."""
-
-    CAUSAL_LM = "causal_lm"
-    CLASSIFICATION = "classification"
-
-
 class Picks(NamedTuple):
     """What a method picked.
 
@@ -51,23 +49,66 @@ class Picks(NamedTuple):
     scores: Scores
 
 
+class Want(NamedTuple):
+    """What a method must still be told before it can pick.
+
+    Attributes:
+        signals: which signals.
+        rows: ``(m,)`` row ids they are to be read for, ascending; the others stay NaN.
+    """
+
+    signals: frozenset[Signal[Any]]
+    rows: Indices
+
+
 class Method(ABC):
     """A way to pick rows. Subclasses are frozen dataclasses that implement ``needs`` and ``choose``.
 
     Class attributes: ``name`` is the registry key, ``ordered`` says that the first ``j`` picks for ``k`` are the picks
-    for ``j`` (only then a token budget has a meaning).
+    for ``j`` (only then a token budget has a meaning), ``tasks`` for which kinds of model the method is sound and
+    ``unsuited`` why it is not for the others, with the nearest alternative. A method whose signals differ between the
+    kinds has a field ``task``.
     """
 
     name: ClassVar[str]
     family: ClassVar[Family]
     citation: ClassVar[str]
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+    unsuited: ClassVar[Mapping[Task, str]] = {}
     ordered: ClassVar[bool] = True
 
     @property
     @abstractmethod
     def needs(self) -> frozenset[Signal[Any]]:
         """Signals that the method reads."""
+
+    @property
+    def reference_needs(self) -> frozenset[Signal[Any]]:
+        """Signals of the reference rows that the method reads (``signals.reference``)."""
+        return frozenset()
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the method aims at a reference set, in its signals or in a pass that reads them."""
+        return bool(self.reference_needs)
+
+    @property
+    def needs_at_first(self) -> frozenset[Signal[Any]]:
+        """Signals that must be read for all rows; the rest of ``needs`` is asked for with ``wants``."""
+        return self.needs
+
+    def wants(self, signals: Signals, k: int, rng: np.random.Generator) -> Want | None:  # noqa: ARG002
+        """What must be read next, given what is there already; asked again until the answer is ``None``.
+
+        Args:
+            signals: what was read so far, ``needs_at_first`` at least.
+            k: how many rows will be picked.
+            rng: in the state that ``pick`` will be given.
+
+        Returns:
+            Signals and the rows they are needed for; ``None`` if nothing is missing.
+        """
+        return None
 
     @abstractmethod
     def choose(self, signals: Signals, rows: Indices, k: int, rng: np.random.Generator) -> Picks:
@@ -92,7 +133,7 @@ class Method(ABC):
         keep = np.ones(signals.n_rows, dtype=bool) if signals.candidates is None else signals.candidates.copy()
         if signals.labelled is not None:
             keep &= ~signals.labelled
-        for mask in self.exclusions(signals.only(self.needs)).values():
+        for mask in self.exclusions(signals.only(self.needs, self.reference_needs)).values():
             keep &= ~mask
         return np.flatnonzero(keep).astype(np.int64)
 
@@ -123,7 +164,7 @@ class Method(ABC):
             )
         if len(rows) == 0:
             return Picks(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
-        return self.choose(signals.only(self.needs), rows, min(k, len(rows)), rng)
+        return self.choose(signals.only(self.needs, self.reference_needs), rows, min(k, len(rows)), rng)
 
     def config(self) -> dict[str, Any]:
         """Name and fields as plain data; ``make(**method.config())`` is the same method."""

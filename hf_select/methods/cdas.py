@@ -16,7 +16,8 @@ from hf_select.methods.field import require_choice, require_positive, require_te
 from hf_select.methods.quality.ifd import IFD
 from hf_select.methods.representativeness.embedded import nowhere
 from hf_select.methods.representativeness.k_means import cluster, draw_seed, n_distinct
-from hf_select.signals.keys import EMBEDDING, Indices, Signal, Signals
+from hf_select.signals.keys import EMBEDDING, Indices, Signal
+from hf_select.signals.table import Signals
 
 _PUBLISHED_SEED = 42
 

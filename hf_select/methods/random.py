@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hf_select.methods.base import Family, Method, Picks
-from hf_select.signals.keys import Indices, Signal, Signals
+from hf_select.signals.keys import Indices, Signal
+from hf_select.signals.table import Signals
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_select.errors import RowError
-from hf_select.signals.forward import Values, unit_rows
+from hf_select.signals.forward import unit_rows
 from hf_select.signals.identity import embedder_identity, texts_hash
-from hf_select.signals.keys import EMBEDDING, Indices, Signal
+from hf_select.signals.keys import EMBEDDING, Indices, Signal, Values
 from hf_select.signals.models import TFIDF
 from hf_select.signals.plan import make_plan
 from hf_select.signals.shards import run_shards

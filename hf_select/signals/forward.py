@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from hf_select.errors import ConfigError
 from hf_select.signals.engine import Request, run_model
 from hf_select.signals.identity import segments_hash
-from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE, RESPONSE_NLL, RESPONSE_TOKENS, Signal
+from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE, RESPONSE_NLL, RESPONSE_TOKENS, Signal, Values
 from hf_select.signals.source import Source
 from hf_select.signals.store import Arrays
-
-Values = dict[Signal[Any], NDArray[Any]]
 
 
 def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:

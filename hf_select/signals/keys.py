@@ -1,4 +1,4 @@
-"""The vocabulary: every signal with its shape, its unit and the pass that reads it, and the table that holds them.
+"""The vocabulary: every signal with its shape, its unit and the pass that reads it.
 
 A signal of a dataset is one of its columns, ``signal_<name>``, so ``datasets`` caches, shards, streams and pushes it.
 Row ``i`` of every signal is row ``i`` of the dataset.
@@ -6,24 +6,29 @@ Row ``i`` of every signal is row ``i`` of the dataset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hf_select.errors import ColumnError, MissingSignalError, RowError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 T = TypeVar("T")
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.int64]
+Texts: TypeAlias = NDArray[np.object_]
+Values: TypeAlias = "dict[Signal[Any], NDArray[Any]]"
+
+
+class Task(str, Enum):
+    """Kind of model a selection is for."""
+
+    CAUSAL_LM = "causal_lm"
+    CLASSIFICATION = "classification"
 
 
 class Pass(str, Enum):
@@ -33,6 +38,13 @@ class Pass(str, Enum):
     EMBEDDING = "embedding"
     FORWARD = "forward"
     ANSWER_ALONE = "answer_alone"
+    CLASSIFIER = "classifier"
+    STOCHASTIC = "stochastic"
+    PERTURBED = "perturbed"
+    DEMONSTRATIONS = "demonstrations"
+    GENERATION = "generation"
+    GRADIENTS = "gradients"
+    LOSS_PREDICTION = "loss_prediction"
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,10 @@ class Signal(Generic[T]):
 
     Attributes:
         name: the name in the field's terms; the column is ``signal_<name>``.
-        shape: ``"(N,)"`` or ``"(N, D)"``.
+        shape: ``"(N,)"``, ``"(N, D)"`` or, over ``S`` samples and ``C`` classes, ``"(N, S, C)"``.
         unit: the unit of one value, for example ``"nats per response token"``.
         read_in: the pass that yields it.
-        option: a parameter of the pass that changes the values (empty for most signals).
+        option: what parameterises the pass, where other parameters give other values (empty for most signals).
     """
 
     name: str
@@ -57,6 +69,11 @@ class Signal(Generic[T]):
     def column(self) -> str:
         """Name of the dataset column."""
         return f"signal_{self.name}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a signal of ``_parameterised``."""
+        return dict(json.loads(self.option)) if self.option else {}
 
 
 TEXT_LENGTH: Signal[Integers] = Signal("text_length", "(N,)", "characters of prompt and response", Pass.TEXT)
@@ -86,126 +103,124 @@ def answer_alone_nll(prefix: str = "") -> Signal[Floats]:
 ANSWER_ALONE_NLL: Signal[Floats] = Signal("answer_alone_nll", "(N,)", "nats per response token", Pass.ANSWER_ALONE)
 
 
-class Signals:
-    """Signals of all rows of one dataset, with the rows that may be picked.
+ROW_TEXT: Signal[Texts] = Signal("row_text", "(N,)", "text of prompt and response, joined by a newline", Pass.TEXT)
+
+TOKEN_ENTROPY: Signal[Floats] = Signal("token_entropy", "(N,)", "nats, mean over response tokens", Pass.FORWARD)
+MAX_TOKEN_ENTROPY: Signal[Floats] = Signal("max_token_entropy", "(N,)", "nats, largest of the response", Pass.FORWARD)
+TOP_TOKEN_NLL: Signal[Floats] = Signal(
+    "top_token_nll", "(N,)", "nats per response token, of the token the model holds most likely there", Pass.FORWARD
+)
+TOKEN_MARGIN: Signal[Floats] = Signal(
+    "token_margin", "(N,)", "probability of the first less the second token, mean over the response", Pass.FORWARD
+)
+MIN_TOKEN_MARGIN: Signal[Floats] = Signal(
+    "min_token_margin", "(N,)", "probability of the first less the second token, least of the response", Pass.FORWARD
+)
+WEIGHTED_STATE: Signal[Floats] = Signal(
+    "weighted_state", "(N, D)", "last hidden states, mean weighted by position 1..T", Pass.FORWARD
+)
+GRADIENT_SKETCH: Signal[Floats] = Signal(
+    "gradient_sketch", "(N, D)", "sketch of the head's gradient at the model's own tokens", Pass.FORWARD
+)
+
+CLASS_PROBABILITIES: Signal[Floats] = Signal("class_probabilities", "(N, C)", "probability", Pass.CLASSIFIER)
+PENULTIMATE_STATE: Signal[Floats] = Signal("penultimate_state", "(N, D)", "input of the last layer", Pass.CLASSIFIER)
+EXPECTED_GRADIENT_LENGTH: Signal[Floats] = Signal(
+    "expected_gradient_length", "(N,)", "norm of the head's gradient, mean over the classes", Pass.CLASSIFIER
+)
+PREDICTED_LOSS: Signal[Floats] = Signal("predicted_loss", "(N,)", "nats", Pass.LOSS_PREDICTION)
+
+
+def _parameterised(name: str, shape: str, unit: str, read_in: Pass, **parameters: Any) -> Signal[Any]:
+    """A signal whose values depend on parameters; other parameters are another signal with a column of its own."""
+    suffix = "_".join(f"{key}_{value}" for key, value in sorted(parameters.items()))
+    return Signal(f"{name}_{suffix}", shape, unit, read_in, json.dumps(parameters, sort_keys=True))
+
+
+def stochastic_probabilities(n_samples: int) -> Signal[Floats]:
+    """Class probabilities under ``n_samples`` dropout masks (shared by all rows), adapters or checkpoints."""
+    return _parameterised("stochastic_probabilities", "(N, S, C)", "probability", Pass.STOCHASTIC, n_samples=n_samples)
+
+
+def token_mutual_information(n_samples: int) -> Signal[Floats]:
+    """Mutual information of next token and model, mean over the response, under ``n_samples`` stochastic forwards."""
+    return _parameterised(
+        "token_mutual_information", "(N,)", "nats per response token", Pass.STOCHASTIC, n_samples=n_samples
+    )
+
+
+def perturbed_probabilities(n_variants: int) -> Signal[Floats]:
+    """Class probabilities of the row itself and of ``n_variants - 1`` wordings that mean the same."""
+    return _parameterised("perturbed_probabilities", "(N, S, C)", "probability", Pass.PERTURBED, n_variants=n_variants)
+
+
+def generation_agreement(n_variants: int, similarity: str, pairs: str) -> Signal[Floats]:
+    """Mean similarity, 0..1, of what the model generates for ``n_variants`` wordings of the prompt."""
+    return _parameterised(
+        "generation_agreement", "(N,)", "similarity 0..1", Pass.GENERATION,
+        n_variants=n_variants, similarity=similarity, pairs=pairs,
+    )  # fmt: skip
+
+
+def sampled_gradient_length(n_samples: int) -> Signal[Floats]:
+    """Norm of the head's gradient, mean over ``n_samples`` responses that the model samples itself."""
+    return _parameterised("sampled_gradient_length", "(N,)", "norm", Pass.GENERATION, n_samples=n_samples)
+
+
+def demonstrated_probabilities(n_sets: int, n_demonstrations: int) -> Signal[Floats]:
+    """Class probabilities of a language model after each of ``n_sets`` sets of labelled demonstrations."""
+    return _parameterised(
+        "demonstrated_probabilities", "(N, S, C)", "probability", Pass.DEMONSTRATIONS,
+        n_sets=n_sets, n_demonstrations=n_demonstrations,
+    )  # fmt: skip
+
+
+def demonstrated_mutual_information(n_sets: int, n_demonstrations: int) -> Signal[Floats]:
+    """Mutual information of next token and set of demonstrations, mean over the response."""
+    return _parameterised(
+        "demonstrated_mutual_information", "(N,)", "nats per response token", Pass.DEMONSTRATIONS,
+        n_sets=n_sets, n_demonstrations=n_demonstrations,
+    )  # fmt: skip
+
+
+def less_influence(
+    update: str = "adam", aggregation: str = "mean_of_cosines", eps: str = "inside", bias_correction: bool = False
+) -> Signal[Floats]:
+    """LESS: cosine of a row's optimiser update with the gradient of each reference task, one column per task."""
+    return _parameterised(
+        "less_influence", "(N, D)", "cosine, weighted mean over checkpoints", Pass.GRADIENTS,
+        update=update, aggregation=aggregation, eps=eps, bias_correction=bias_correction,
+    )  # fmt: skip
+
+
+def effort(measure: str, model: str = "target") -> Signal[Floats]:
+    """STAFF: how much a row would change the ``target`` model, or the small ``draft`` model, to learn it."""
+    return _parameterised("effort", "(N,)", "norm of the gradient", Pass.GRADIENTS, measure=measure, model=model)
+
+
+_FACTORIES: tuple[Callable[..., Signal[Any]], ...] = (
+    stochastic_probabilities, token_mutual_information, perturbed_probabilities, generation_agreement,
+    sampled_gradient_length, demonstrated_probabilities, demonstrated_mutual_information, less_influence, effort,
+)  # fmt: skip
+
+
+def is_known(signal: Signal[Any]) -> bool:
+    """Whether a signal is one of this module.
 
     Args:
-        values: array of each signal, first dimension ``N`` = rows of the dataset.
-        candidates: ``(N,)`` bool, rows that may be picked; ``None`` for all.
-        labelled: ``(N,)`` bool, rows already in use: never picked, and k-center starts from them; ``None`` for none.
-        n_rows: ``N``, where there is neither signal nor mask to read it from.
+        signal: any signal.
 
-    Raises:
-        RowError: if the arrays differ in their number of rows.
+    Returns:
+        True for the constants here and for what the functions here make.
     """
-
-    def __init__(
-        self,
-        values: Mapping[Signal[Any], Any],
-        *,
-        candidates: Mask | None = None,
-        labelled: Mask | None = None,
-        n_rows: int | None = None,
-    ) -> None:
-        self._values = {signal: np.asarray(value) for signal, value in values.items()}
-        lengths = {signal.name: len(value) for signal, value in self._values.items()}
-        lengths |= {
-            name: len(mask) for name, mask in (("candidates", candidates), ("labelled", labelled)) if mask is not None
-        }
-        if n_rows is not None:
-            lengths["n_rows"] = n_rows
-        if len(set(lengths.values())) != 1:
-            raise RowError(
-                f"All signals and masks must have one value per row of the dataset, but their lengths are {lengths}."
-            )
-        self.n_rows: int = next(iter(lengths.values()))
-        self.candidates = candidates
-        self.labelled = labelled
-
-    @classmethod
-    def from_dataset(
-        cls,
-        dataset: Dataset,
-        needs: Iterable[Signal[Any]],
-        *,
-        candidates: Mask | None = None,
-        labelled: Mask | None = None,
-    ) -> Signals:
-        """Read the signal columns of a dataset.
-
-        Args:
-            dataset: the dataset, with a column for every signal in ``needs``.
-            needs: the signals to read.
-            candidates: ``(N,)`` bool, rows that may be picked; ``None`` for all.
-            labelled: ``(N,)`` bool, rows already in use; ``None`` for none.
-
-        Returns:
-            The signals, row ``i`` = row ``i`` of the dataset.
-
-        Raises:
-            ColumnError: if a signal has no column.
-        """
-        values: dict[Signal[Any], Any] = {}
-        for signal in needs:
-            if signal.column not in dataset.column_names:
-                there = [name for name in dataset.column_names if name.startswith("signal_")] or "no signal column"
-                raise ColumnError(
-                    f"No column {signal.column!r}; the dataset has {there}. Run extract(dataset, needs, ...) first."
-                )
-            values[signal] = _column_array(dataset, signal.column)
-        return cls(values, candidates=candidates, labelled=labelled, n_rows=len(dataset))
-
-    def __getitem__(self, signal: Signal[T]) -> T:
-        """The array of one signal.
-
-        Args:
-            signal: the signal.
-
-        Returns:
-            ``(N,)`` or ``(N, D)``, as the signal says.
-
-        Raises:
-            MissingSignalError: if it is not here.
-        """
-        if signal not in self._values:
-            there = ", ".join(sorted(known.name for known in self._values)) or "none"
-            raise MissingSignalError(
-                f"Signal {signal.name!r} is not here (there: {there}). A method reads only what its `needs` declare; "
-                f"extract(dataset, method.needs, ...) reads those."
-            )
-        return cast(T, self._values[signal])
-
-    def __contains__(self, signal: object) -> bool:
-        """Whether the signal is here."""
-        return signal in self._values
-
-    def __iter__(self) -> Iterator[Signal[Any]]:
-        """The signals that are here."""
-        return iter(self._values)
-
-    def only(self, needs: Iterable[Signal[Any]]) -> Signals:
-        """The same rows with the declared signals alone (what a method is given)."""
-        declared = {signal: self[signal] for signal in needs}
-        return Signals(declared, candidates=self.candidates, labelled=self.labelled, n_rows=self.n_rows)
-
-    def take(self, rows: Indices) -> Signals:
-        """Chunk of the signals for row-wise work inside one method; ids in it are positions, not row ids."""
-        return Signals(
-            {signal: value[rows] for signal, value in self._values.items()},
-            candidates=None if self.candidates is None else self.candidates[rows],
-            labelled=None if self.labelled is None else self.labelled[rows],
-            n_rows=len(rows),
-        )
+    constants = [value for value in globals().values() if isinstance(value, Signal)]
+    made = [answer_alone_nll(signal.option), *(_remake(factory, signal) for factory in _FACTORIES)]
+    return signal in constants or signal in made
 
 
-def _column_array(dataset: Dataset, column: str) -> NDArray[Any]:
-    """One column as an array, by way of Arrow: ``(N,)`` or, from lists of one length, ``(N, D)``."""
-    from pyarrow.compute import list_value_length
-
-    chunks = dataset.select_columns([column]).with_format("arrow")[:][column].combine_chunks()
-    if not hasattr(chunks, "flatten") or not hasattr(chunks.type, "value_type"):
-        return np.asarray(chunks.to_numpy(zero_copy_only=False))
-    lengths = set(list_value_length(chunks).to_pylist())
-    if len(lengths) != 1 or None in lengths:
-        raise RowError(f"Column {column!r} must hold lists of one length, but there are rows of lengths {lengths}.")
-    return np.asarray(chunks.flatten().to_numpy(zero_copy_only=False)).reshape(len(chunks), -1)
+def _remake(factory: Callable[..., Signal[Any]], signal: Signal[Any]) -> Signal[Any] | None:
+    """What a function of this module makes of a signal's parameters; ``None`` if it does not take them."""
+    try:
+        return factory(**signal.parameters)
+    except (TypeError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""Model, tokenizer and embedder, given as objects or by name; what is given by name is loaded when first needed."""
+"""Model, tokenizer, embedder and companions, given as objects or by name; a name is loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import ConfigError, ModelError
 from hf_select.signals.identity import model_identity, model_origin, tokenizer_hash
+from hf_select.signals.keys import Task
 from hf_select.signals.shards import processes
 
 if TYPE_CHECKING:
@@ -22,6 +23,27 @@ TFIDF = "tfidf"
 
 
 @dataclass(frozen=True)
+class Companions:
+    """Models besides the one that is selected for; each is read by few methods.
+
+    Attributes:
+        language_model: causal language model that answers after demonstrations (``uq_icl`` in classification): a Hub
+            id, a path, or ``(model, tokenizer)``.
+        draft_model: small model whose effort is measured on every row (``staff``); given in the same ways.
+        ensemble: models, or names of adapters of the model, that take the place of dropout masks (``bald``,
+            ``batch_bald``).
+        checkpoints: folders of ``Trainer`` checkpoints with optimiser state (``less``).
+        loss_head: a trained head that predicts the loss (``learning_loss``), from ``train_loss_head``.
+    """
+
+    language_model: Any = None
+    draft_model: Any = None
+    ensemble: tuple[Any, ...] = ()
+    checkpoints: tuple[str | Path, ...] = ()
+    loss_head: Any = None
+
+
+@dataclass(frozen=True)
 class Models:
     """What reads the rows; each part is loaded at most once.
 
@@ -30,12 +52,42 @@ class Models:
         given_tokenizer: the same for its tokenizer.
         given_embedder: a sentence-transformers model by name, path or object, or ``"tfidf"``.
         revision: revision of a model given by Hub id.
+        given_task: kind of the model; ``None`` to ask the model.
+        companions: models besides it.
     """
 
     given_model: Any = None
     given_tokenizer: Any = None
     given_embedder: Any = None
     revision: str | None = None
+    given_task: Task | None = None
+    companions: Companions = Companions()
+
+    @cached_property
+    def task(self) -> Task:
+        """Kind of the model: as given, else by its architecture; a causal language model where there is none."""
+        if self.given_task is not None or self.given_model is None:
+            return self.given_task or Task.CAUSAL_LM
+        if isinstance(self.given_model, str | Path):
+            from transformers import AutoConfig
+
+            names = AutoConfig.from_pretrained(self.given_model, revision=self.revision).architectures or []
+        else:
+            from accelerate.utils import extract_model_from_parallel
+
+            bare = extract_model_from_parallel(self.given_model, keep_torch_compile=False)
+            names = [type(bare).__name__, *(getattr(getattr(bare, "config", None), "architectures", None) or [])]
+        return Task.CLASSIFICATION if any("SequenceClassification" in name for name in names) else Task.CAUSAL_LM
+
+    @cached_property
+    def language(self) -> Models:
+        """The companion that answers after demonstrations, as models of its own."""
+        return _companion("language_model", self.companions.language_model, Task.CAUSAL_LM)
+
+    @cached_property
+    def draft(self) -> Models:
+        """The small companion of ``staff``, of the same kind as the model."""
+        return _companion("draft_model", self.companions.draft_model, self.task)
 
     @property
     def has_tokenizer(self) -> bool:
@@ -70,12 +122,28 @@ class Models:
             if hasattr(bare, "get_input_embeddings"):
                 self._check_vocabulary(len(bare.get_input_embeddings().weight))
             return given  # type: ignore[no-any-return]
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(given, revision=self.revision)
         self._check_vocabulary(getattr(config.get_text_config(), "vocab_size", None))
-        loaded: Any = AutoModelForCausalLM.from_pretrained(given, revision=self.revision, dtype="auto")
-        return loaded.to(processes().device)  # type: ignore[no-any-return]
+        return self._load(given).to(processes().device)  # type: ignore[no-any-return]
+
+    def _load(self, name: str | Path) -> Any:
+        """The model of that name; a classifier whose head is not in its checkpoint is refused."""
+        from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+        if self.task is Task.CAUSAL_LM:
+            return AutoModelForCausalLM.from_pretrained(name, revision=self.revision, dtype="auto")
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            name, revision=self.revision, dtype="auto", output_loading_info=True
+        )
+        if loading["missing_keys"]:
+            raise ModelError(
+                f"The checkpoint {str(name)!r} has no weights for {sorted(loading['missing_keys'])}: its head would be "
+                f"random, and so would every score. Train it on labelled rows first (hf_select.warm_up), or give a "
+                f"fine-tuned classifier."
+            )
+        return model
 
     @cached_property
     def way(self) -> Way:
@@ -147,3 +215,26 @@ class Models:
                 f"The tokenizer has {len(self.tokenizer)} ids and the model embeds {n_embedded}: they do not belong "
                 f"together. Use the model's own tokenizer, or resize the model's embeddings."
             )
+
+
+def _companion(name: str, given: Any, task: Task) -> Models:
+    """Models made of what was given as a companion.
+
+    Args:
+        name: the field of ``Companions``.
+        given: its value.
+        task: kind of the model.
+
+    Returns:
+        The models.
+
+    Raises:
+        ConfigError: if nothing was given, or neither a name nor a pair.
+    """
+    if isinstance(given, str | Path):
+        return Models(given, given_task=task)
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return Models(given[0], given[1], given_task=task)
+    raise ConfigError(
+        f"companions.{name}={type(given).__name__} cannot be read; give a Hub id, a path, or (model, tokenizer)."
+    )

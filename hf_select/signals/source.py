@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from hf_select import __version__
 from hf_select.errors import ConfigError
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.encoding import Encoded, encode
+from hf_select.signals.keys import Indices
 from hf_select.signals.models import Models
 from hf_select.signals.plan import MAX_TOKENS_PER_BATCH
 from hf_select.signals.store import CacheDir, Store, open_store
@@ -32,6 +34,8 @@ class Options:
     score_eos: bool = False
     cache_dir: CacheDir = None
     progress: bool = True
+    seed: int = 0
+    max_new_tokens: int = 256
 
     def __post_init__(self) -> None:
         """Check the values that need no model.
@@ -39,7 +43,7 @@ class Options:
         Raises:
             ConfigError: if one cannot be used.
         """
-        for name in ("max_length", "max_tokens_per_batch", "max_seq_length"):
+        for name in ("max_length", "max_tokens_per_batch", "max_seq_length", "max_new_tokens"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigError(f"{name}={value!r} must be a whole number of at least 1.")
@@ -56,12 +60,27 @@ class Source:
         row_format: the form they came in.
         models: model, tokenizer and embedder.
         options: how the passes read.
+        labelled: rows that are in use already, with their labels or responses.
+        reference: reference rows of each task, by its name.
     """
 
     rows: list[Row]
     row_format: RowFormat
     models: Models
     options: Options
+    labelled: list[Row] = field(default_factory=list)
+    reference: Mapping[str, list[Row]] = field(default_factory=dict)
+
+    def only(self, rows: Indices) -> Source:
+        """The same source with some of its rows.
+
+        Args:
+            rows: ``(m,)`` row ids.
+
+        Returns:
+            The source of those rows.
+        """
+        return replace(self, rows=[self.rows[row] for row in rows])
 
     @cached_property
     def template(self) -> Template:

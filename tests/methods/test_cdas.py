@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hf_select.errors import BudgetError, ConfigError
 from hf_select.methods import make
 from hf_select.methods.cdas import CDAS
-from hf_select.signals.keys import ANSWER_ALONE_NLL, EMBEDDING, RESPONSE_NLL, Signals
+from hf_select.signals.keys import ANSWER_ALONE_NLL, EMBEDDING, RESPONSE_NLL
+from hf_select.signals.table import Signals
 
 TOY = np.array([[0, 0], [0, 1], [1, 0], [10, 10], [10, 11], [11, 10], [10.5, 10.5]])
 TOY_IFD = [0.5, 0.9, 0.7, 1.2, 0.3, 0.8, 0.6]

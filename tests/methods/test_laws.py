@@ -18,7 +18,8 @@ import hf_select.methods
 from hf_select.errors import BudgetError, ConfigError, MissingSignalError
 from hf_select.methods import METHODS, Method, Scorer, make
 from hf_select.methods.catalogue import SECTIONS, sections
-from hf_select.signals.keys import ROW_TOKENS, Pass, Signal, Signals
+from hf_select.signals.keys import ROW_TEXT, ROW_TOKENS, Pass, Signal
+from hf_select.signals.table import Signals
 
 VARIANTS: dict[str, list[dict]] = {
     "core_set": [{"init": "random"}, {"init": 5}],
@@ -46,14 +47,29 @@ every_method = pytest.mark.parametrize("method", CASES, ids=label)
 def signals_for(method: Method, n_rows: int = N_ROWS, seed: int = 0, **masks) -> Signals:
     """Random signals of the shapes that the method declares."""
     rng = np.random.default_rng(seed)
+    reference = {
+        task: Signals({signal: values_of(signal, 5, rng) for signal in ordered(method.reference_needs)}, n_rows=5)
+        for task in (("one", "two") if method.reference_needs else ())
+    }
     return Signals(
-        {signal: values_of(signal, n_rows, rng) for signal in sorted(method.needs, key=lambda s: s.name)},
+        {signal: values_of(signal, n_rows, rng) for signal in ordered(method.needs)},
+        reference=reference,
         n_rows=n_rows,
         **masks,
     )
 
 
+def ordered(signals: frozenset[Signal]) -> list[Signal]:
+    return sorted(signals, key=lambda signal: signal.name)
+
+
 def values_of(signal: Signal, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    if signal == ROW_TEXT:
+        words = ["def", "return", "class", "import", "self", "x", "y", "0", "1", "(", ")", ":"]
+        return np.asarray([" ".join(rng.choice(words, size=rng.integers(5, 30))) for _ in range(n_rows)], dtype=object)
+    if "probabilities" in signal.name:
+        shape = (n_rows, 3) if signal.shape == "(N, C)" else (n_rows, 4, 3)
+        return rng.dirichlet(np.ones(3), size=shape[:-1])
     if signal.shape == "(N, D)":
         vectors = rng.normal(size=(n_rows, 8)).astype(np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from hf_select.methods import make
-from hf_select.signals.keys import Signals
+from hf_select.signals.table import Signals
 
 
 def test_every_row_is_as_likely_to_come_first():

@@ -14,9 +14,9 @@ from hf_select.signals.keys import (
     ROW_TOKENS,
     Pass,
     Signal,
-    Signals,
     answer_alone_nll,
 )
+from hf_select.signals.table import Signals
 
 
 def dataset(**columns):

@@ -11,7 +11,8 @@ import numpy as np
 
 from hf_select.methods.base import Exclusions, Family, Picks, Scorer, Scores, Task
 from hf_select.methods.field import require_choice, require_positive, require_text
-from hf_select.signals.keys import RESPONSE_NLL, Indices, Signal, Signals, answer_alone_nll
+from hf_select.signals.keys import RESPONSE_NLL, Indices, Signal, answer_alone_nll
+from hf_select.signals.table import Signals
 
 _ENOUGH_ROWS = 100  # in a smaller dataset "no row reaches the limit" says nothing about the scorer
 

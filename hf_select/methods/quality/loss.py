@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hf_select.methods.base import Family, Scorer, Scores, Task
-from hf_select.signals.keys import RESPONSE_NLL, Signal, Signals
+from hf_select.signals.keys import RESPONSE_NLL, Signal
+from hf_select.signals.table import Signals
 
 
 @dataclass(frozen=True)

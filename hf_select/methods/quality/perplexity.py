@@ -9,7 +9,8 @@ import numpy as np
 
 from hf_select.methods.base import Family, Scorer, Scores, Task
 from hf_select.methods.field import require_choice
-from hf_select.signals.keys import RESPONSE_NLL, Signal, Signals
+from hf_select.signals.keys import RESPONSE_NLL, Signal
+from hf_select.signals.table import Signals
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from hf_select.methods.base import Picks
 from hf_select.methods.field import require_choice, require_whole
 from hf_select.methods.representativeness.embedded import Embedded
 from hf_select.methods.representativeness.k_center import k_center
-from hf_select.signals.keys import EMBEDDING, Indices, Signals
+from hf_select.signals.keys import EMBEDDING, Indices
+from hf_select.signals.table import Signals
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hf_select.methods.base import Exclusions, Family, Method
-from hf_select.signals.keys import EMBEDDING, Mask, Signal, Signals
+from hf_select.signals.keys import EMBEDDING, Mask, Signal
+from hf_select.signals.table import Signals
 
 
 class Embedded(Method):

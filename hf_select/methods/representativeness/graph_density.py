@@ -11,7 +11,8 @@ from hf_select.methods.base import Picks, Scores
 from hf_select.methods.field import require_choice, require_positive, require_whole
 from hf_select.methods.representativeness.embedded import Embedded
 from hf_select.methods.representativeness.neighbour import Metric, edge_distances, nearest
-from hf_select.signals.keys import EMBEDDING, Floats, Indices, Signals
+from hf_select.signals.keys import EMBEDDING, Floats, Indices
+from hf_select.signals.table import Signals
 
 
 @dataclass(frozen=True)

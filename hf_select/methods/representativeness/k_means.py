@@ -14,7 +14,8 @@ from hf_select.methods.base import Picks
 from hf_select.methods.field import require_whole
 from hf_select.methods.representativeness.embedded import Embedded
 from hf_select.methods.representativeness.k_center import k_center
-from hf_select.signals.keys import EMBEDDING, Floats, Indices, Signals
+from hf_select.signals.keys import EMBEDDING, Floats, Indices
+from hf_select.signals.table import Signals
 
 _MANY_ROWS = 10_000  # from here on one start of k-means is enough
 

@@ -5,7 +5,8 @@ import pytest
 
 from hf_select.errors import ConfigError
 from hf_select.methods.quality.ifd import IFD
-from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, Signals, answer_alone_nll
+from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, answer_alone_nll
+from hf_select.signals.table import Signals
 
 
 def signals(given, alone, prefix=""):

@@ -1,7 +1,8 @@
 import numpy as np
 
 from hf_select.methods import make
-from hf_select.signals.keys import RESPONSE_NLL, Signals
+from hf_select.signals.keys import RESPONSE_NLL
+from hf_select.signals.table import Signals
 
 
 def test_the_hardest_rows_come_first():

@@ -2,7 +2,8 @@ import numpy as np
 
 from hf_select.methods import make
 from hf_select.methods.quality.perplexity import Perplexity
-from hf_select.signals.keys import RESPONSE_NLL, Signals
+from hf_select.signals.keys import RESPONSE_NLL
+from hf_select.signals.table import Signals
 
 SIGNALS = Signals({RESPONSE_NLL: np.array([0.5, 2.0, 0.0, 1e4])})
 

@@ -3,7 +3,8 @@ import pytest
 
 from hf_select.errors import ConfigError
 from hf_select.methods import make
-from hf_select.signals.keys import EMBEDDING, Signals
+from hf_select.signals.keys import EMBEDDING
+from hf_select.signals.table import Signals
 
 LINE = np.array([[0.0], [1], [2], [10], [11]])
 

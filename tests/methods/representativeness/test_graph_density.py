@@ -6,7 +6,8 @@ from sklearn.neighbors import kneighbors_graph
 from hf_select.errors import ConfigError
 from hf_select.methods import make
 from hf_select.methods.representativeness.graph_density import GraphDensity, density
-from hf_select.signals.keys import EMBEDDING, Signals
+from hf_select.signals.keys import EMBEDDING
+from hf_select.signals.table import Signals
 
 TOY = np.array([[0.0], [1], [2], [10]])
 

@@ -3,7 +3,8 @@ import pytest
 
 from hf_select.methods import make
 from hf_select.methods.representativeness.k_means import cluster, n_distinct, representatives
-from hf_select.signals.keys import EMBEDDING, Signals
+from hf_select.signals.keys import EMBEDDING
+from hf_select.signals.table import Signals
 
 TOY = np.array([[0, 0], [0, 1], [1, 0], [10, 10], [10, 11], [11, 10], [10.5, 10.5]])
 

@@ -1,0 +1,1 @@
+"""Uncertainty: where the model does not know."""

@@ -1,0 +1,1 @@
+"""Per-sample gradients, reduced on the fly to norms, dots and projections; a batch's full ones are never held."""

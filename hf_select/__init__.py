@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hf_select.select import select
     from hf_select.selection import Selection
     from hf_select.signals.keys import Signal
+    from hf_select.signals.models import Companions
     from hf_select.signals.table import Signals
     from hf_select.training import (
         DataCollatorWithDynamicPack,
@@ -58,7 +59,8 @@ _HOMES = {
     "select": "select",
     "Selection": "selection",
     "Signal": "signals.keys",
-    "Signals": "signals.keys",
+    "Signals": "signals.table",
+    "Companions": "signals.models",
     "DataCollatorWithDynamicPack": "training",
     "DynamicPackCollator": "training",
     "check_packing": "training",
@@ -72,6 +74,7 @@ _HOMES = {
 __all__ = [
     "METHODS",
     "Budget",
+    "Companions",
     "DataCollatorWithDynamicPack",
     "DynamicPackCollator",
     "HfSelectError",

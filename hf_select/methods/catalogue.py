@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hf_select.methods import METHODS, Method, Scorer
 
-SECTIONS = ("Needs", "Higher means", "Cost", "Source", "Differs from the source")
+SECTIONS = ("Needs", "Higher means", "Fails when", "Cost", "Source", "Differs from the source")
 
 _HEADING = re.compile(r"^(Attributes|" + "|".join(SECTIONS) + r"):$", re.MULTILINE)
 _OPENING = """# Methods

@@ -47,6 +47,9 @@ class CDAS(Method):
         More complex: the score is log IFD. Picks come cluster by cluster in label order, best first inside, so that
         only scores of one cluster are in order.
 
+    Fails when:
+        The strata of the embedding mean nothing (too few rows, length clusters), or IFD fails (see ``ifd``).
+
     Cost:
         Two forward passes and one of the embedder; k-means O(N n_clusters D) per iteration.
 

@@ -22,6 +22,9 @@ class Random(Method):
     Higher means:
         Drawn earlier; the score is the share of the eligible rows that were not drawn before.
 
+    Fails when:
+        Nothing but luck decides: with few picks rare kinds of rows are missing. Every other method has to beat it.
+
     Cost:
         O(N).
 

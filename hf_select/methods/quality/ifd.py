@@ -40,6 +40,10 @@ class IFD(Scorer):
         More complex, kept first. The score is ``log IFD`` for the perplexity ratio (it ranks the same and cannot
         overflow) and the ratio itself for the loss ratio; ``ifd`` reports IFD.
 
+    Fails when:
+        The scorer never saw an answer without its instruction, so that the denominator means nothing; and on wrong answers,
+        which look as hard to follow as good ones.
+
     Cost:
         Two forward passes; O(N log N) to rank.
 

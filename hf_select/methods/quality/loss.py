@@ -25,6 +25,9 @@ class Loss(Scorer):
         Harder for the model that was asked, kept first. Wrong and garbled responses are hard as well: use it behind
         gates.
 
+    Fails when:
+        Wrong or garbled responses have the highest loss, so without gates noise is picked first.
+
     Cost:
         One forward pass; O(N log N) to rank.
 

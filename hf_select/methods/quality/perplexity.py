@@ -27,6 +27,9 @@ class Perplexity(Scorer):
         With ``prefer="low"`` a lower perplexity, kept first. The score is the logarithm of the perplexity (negated for
         ``"low"``), which ranks the same and cannot overflow; ``perplexity`` reports the number itself.
 
+    Fails when:
+        Low perplexity prefers short, repetitive and memorised rows; high perplexity prefers noise.
+
     Cost:
         One forward pass; O(N log N) to rank.
 

@@ -34,6 +34,10 @@ class CoreSet(Embedded):
         Farther from every earlier pick when it was picked; the scores never grow, and the last one bounds the
         distance of every row to its nearest pick.
 
+    Fails when:
+        Outliers lie far from everything and are picked first: broken rows, other languages, exotic formatting. Put gates
+        before it.
+
     Cost:
         O(N k D) time at the speed of matrix products, O(N D) memory.
 

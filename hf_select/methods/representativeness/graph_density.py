@@ -35,6 +35,9 @@ class GraphDensity(Embedded):
     Higher means:
         Denser when it was picked; the score is the density that was left at that turn.
 
+    Fails when:
+        The densest region is boilerplate: then the typical rows are the dull ones.
+
     Cost:
         O(N^2 D) for exact neighbours (faster with faiss installed), O(N k) to pick, O(N D) memory.
 

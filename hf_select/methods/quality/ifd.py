@@ -41,8 +41,8 @@ class IFD(Scorer):
         overflow) and the ratio itself for the loss ratio; ``ifd`` reports IFD.
 
     Fails when:
-        The scorer never saw an answer without its instruction, so that the denominator means nothing; and on wrong answers,
-        which look as hard to follow as good ones.
+        The scorer never saw an answer without its instruction, so that the denominator means nothing; and on wrong
+        answers, which look as hard to follow as good ones.
 
     Cost:
         Two forward passes; O(N log N) to rank.

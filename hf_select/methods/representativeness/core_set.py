@@ -35,8 +35,8 @@ class CoreSet(Embedded):
         distance of every row to its nearest pick.
 
     Fails when:
-        Outliers lie far from everything and are picked first: broken rows, other languages, exotic formatting. Put gates
-        before it.
+        Outliers lie far from everything and are picked first: broken rows, other languages, exotic formatting. Put
+        gates before it.
 
     Cost:
         O(N k D) time at the speed of matrix products, O(N D) memory.

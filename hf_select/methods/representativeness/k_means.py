@@ -38,7 +38,8 @@ class KMeans(Embedded):
         The pick stands for more rows: the score is the size of its cluster, 0 where k-center had to continue.
 
     Fails when:
-        Clusters of the embedding follow length or style instead of content, or near duplicates make a cluster of their own.
+        Clusters of the embedding follow length or style instead of content, or near duplicates make clusters of their
+        own.
 
     Cost:
         O(N k D) per iteration of k-means, at most 300 iterations; above ``max_clusters`` O(N sqrt(k) D).

@@ -10,6 +10,7 @@ form                columns                                         read as
 ``alpaca``          ``instruction`` (+ ``input``) + ``output``      instruction and input, joined by a blank line
 ``classification``  ``text`` or ``code`` or ``func`` + ``label``    text = prompt, label = class
 ``text``            ``text`` or ``content``                         empty prompt, text = response
+``tokens``          ``input_ids`` + ``labels``                      ids with label -100 = prompt, the rest = response
 ==================  ==============================================  =======================================
 """
 
@@ -24,13 +25,14 @@ from hf_select.errors import ColumnError, ConfigError, RowError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Form = Literal["messages", "completion", "alpaca", "classification", "text"]
+Form = Literal["messages", "completion", "alpaca", "classification", "text", "tokens"]
 Message = Mapping[str, str]
 
 _FORMS = (
     "'messages'; 'prompt' + 'completion'; 'instruction' (+ 'input') + 'output'; 'text' or 'code' + 'label'; 'text' or "
-    "'content'. Or name the columns: columns={'prompt': ..., 'response': ...}"
+    "'content'; 'input_ids' + 'labels'. Or name the columns: columns={'prompt': ..., 'response': ...}"
 )
+_IGNORED = -100  # label of a token that the loss skips
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant"}
 
 
@@ -42,12 +44,14 @@ class Row(NamedTuple):
         response: what it is to learn; empty if the row has none.
         label: the class, for classification.
         messages: the turns before the response, where the row came as a conversation.
+        ids: prompt and response as token ids, where the row came tokenised; its texts are empty then.
     """
 
     prompt: str
     response: str
     label: int | None = None
     messages: tuple[Message, ...] | None = None
+    ids: tuple[Sequence[int], Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class RowFormat:
             return cls("classification", prompt=text, label=label)
         if text in ("text", "content"):
             return cls("text", response=text)
+        if {"input_ids", "labels"} <= set(names):
+            return cls("tokens", prompt="input_ids", response="labels")
         raise RowError(f"Cannot tell prompt from response in columns {names}. Known forms: {_FORMS}.")
 
     @property
@@ -129,6 +135,11 @@ class RowFormat:
             raise ColumnError(
                 f"No column {missing[0]!r}; the dataset has {there}. Give columns={{'prompt': ..., ...}}."
             )
+        if self.form == "tokens":
+            columns = (batch[self.prompt or ""], batch[self.response or ""])
+            return [
+                _from_tokens(ids, labels, row_id) for row_id, (ids, labels) in enumerate(zip(*columns, strict=True))
+            ]
         if self.form == "messages":
             return [_from_messages(turns, row_id) for row_id, turns in enumerate(batch[self.prompt or ""])]
         prompts, responses = _texts(batch, self.prompt), _texts(batch, self.response)
@@ -198,3 +209,15 @@ def _from_messages(turns: object, row_id: int) -> Row:
         raise RowError(f"Row {row_id}: the last message is the {messages[-1]['role']}'s; the response must come last.")
     before = tuple(messages[:-1])
     return Row("\n".join(message["content"] for message in before), messages[-1]["content"], None, before)
+
+
+def _from_tokens(ids: Sequence[int], labels: Sequence[int], row_id: int) -> Row:
+    if len(ids) != len(labels):
+        raise RowError(f"Row {row_id}: {len(ids)} input_ids and {len(labels)} labels; one label per token is needed.")
+    start = next((place for place, label in enumerate(labels) if label != _IGNORED), len(labels))
+    if _IGNORED in labels[start:]:
+        raise RowError(
+            f"Row {row_id}: label {_IGNORED} comes after the response began, so the row holds several responses or is "
+            f"packed. Give the rows before they were packed, one response each."
+        )
+    return Row("", "", ids=(ids[:start], ids[start:]))

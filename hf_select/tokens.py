@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 from hf_select.errors import ModelError, PackingError
@@ -68,13 +68,9 @@ def tokenize(
         return []
     if add_eos and tokenizer.eos_token_id is None:
         raise ModelError("The tokenizer has no end-of-sequence token to end a response with; set tokenizer.eos_token.")
-    prompts = [template.prompt(row, tokenizer) for row in rows]
-    prompt_ids = tokenizer(prompts, add_special_tokens=not template.has_special_tokens, verbose=False)["input_ids"]
-    response_ids = tokenizer([row.response for row in rows], add_special_tokens=False, verbose=False)["input_ids"]
     tokenized = []
-    for row_id, (worded, response) in enumerate(zip(prompt_ids, response_ids, strict=True)):
-        prompt = _without_final_eos(list(worded), tokenizer)
-        full = list(response) + ([int(tokenizer.eos_token_id)] if add_eos else [])
+    for row_id, (prompt, response) in enumerate(_ids(rows, tokenizer, template)):
+        full = response + ([int(tokenizer.eos_token_id)] if add_eos else [])
         room = len(full) if max_length is None else max(0, max_length - len(prompt))
         if room == 0 and full and on_long_prompt == "error":
             raise PackingError(
@@ -83,6 +79,20 @@ def tokenize(
             )
         tokenized.append(TokenizedRow(prompt, full[:room], max(0, len(full) - room)))
     return tokenized
+
+
+def _ids(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, template: Template
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Prompt and response of each row as ids: those it came with, else those of its worded prompt and its response."""
+    if rows[0].ids is not None:
+        yield from ((list(row.ids[0]), list(row.ids[1])) for row in rows if row.ids is not None)
+        return
+    prompts = [template.prompt(row, tokenizer) for row in rows]
+    prompt_ids = tokenizer(prompts, add_special_tokens=not template.has_special_tokens, verbose=False)["input_ids"]
+    response_ids = tokenizer([row.response for row in rows], add_special_tokens=False, verbose=False)["input_ids"]
+    for worded, response in zip(prompt_ids, response_ids, strict=True):
+        yield _without_final_eos(list(worded), tokenizer), list(response)
 
 
 def context_id(tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -14,6 +14,7 @@ from hf_select.columns import check_dataset, with_columns
 from hf_select.demo.model import build_model, train_tokenizer
 from hf_select.errors import ConfigError, RowError
 from hf_select.extract import extract
+from hf_select.rows import RowFormat
 from hf_select.signals.keys import (
     ANSWER_ALONE_NLL,
     EMBEDDING,
@@ -26,6 +27,8 @@ from hf_select.signals.keys import (
     Signal,
 )
 from hf_select.signals.table import Signals
+from hf_select.templates import get_template
+from hf_select.tokens import features, tokenize
 
 ALL = (TEXT_LENGTH, ROW_TOKENS, EMBEDDING, RESPONSE_NLL, RESPONSE_TOKENS, HIDDEN_STATE, ANSWER_ALONE_NLL)
 
@@ -271,3 +274,16 @@ def test_two_processes_find_what_one_finds(tmp_path) -> None:
     one, *two = ((tmp_path / name).read_bytes() for name in files)
     assert len(one) == 51 * 8 * 2 + 51 * 32 * 4
     assert two == [one, one]
+
+
+def test_rows_that_came_as_token_ids_are_read_as_their_text_would_be(dataset, model, tokenizer) -> None:
+    needs = {RESPONSE_NLL, ANSWER_ALONE_NLL, ROW_TOKENS, EMBEDDING}
+    given = {"model": model, "tokenizer": tokenizer, "cache_dir": False, "progress": False}
+    expected = extract(dataset, needs, **given)
+    rows = tokenize(RowFormat.detect(dataset).read(dataset), tokenizer, get_template("question"), max_length=None)
+    tokens = Dataset.from_list([dict(row) for row in features(rows)])
+    found = extract(tokens, needs, **given)
+    for signal in needs:
+        np.testing.assert_allclose(found[signal.column], expected[signal.column], rtol=1e-5, atol=1e-6)
+    with pytest.raises(RowError, match="'text_length' is read from text"):
+        extract(tokens, {TEXT_LENGTH}, **given)

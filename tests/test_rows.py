@@ -22,6 +22,7 @@ FORMS = {
     "alpaca with null input": ({"instruction": ["add"], "input": [None], "output": ["3"]}, Row("add", "3")),
     "classification": ({"func": ["int f();"], "target": [1]}, Row("int f();", "", 1)),
     "text": ({"text": ["a + b"], "id": [7]}, Row("", "a + b")),
+    "tokens": ({"input_ids": [[5, 6, 7]], "labels": [[-100, -100, 7]]}, Row("", "", ids=([5, 6], [7]))),
 }
 
 
@@ -70,3 +71,13 @@ def test_a_conversation_must_end_with_the_assistant():
 def test_row_ids_of_a_shuffled_view_are_positions_in_that_view():
     dataset = Dataset.from_dict({"prompt": ["a", "b", "c"], "completion": ["1", "2", "3"]}).select([2, 0])
     assert [row.prompt for row in RowFormat.detect(dataset).read(dataset)] == ["c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([-100, 6], "Row 0: 3 input_ids and 2 labels"), ([5, -100, 7], "Row 0: label -100 comes after the response")],
+)
+def test_tokens_that_are_not_one_prompt_and_one_response_are_refused(labels, message):
+    batch = {"input_ids": [[5, 6, 7]], "labels": [labels]}
+    with pytest.raises(RowError, match=message):
+        RowFormat.detect(list(batch)).read(batch)

@@ -41,6 +41,7 @@ PASSES: dict[Pass, Callable[[Collection[Signal[Any]], Source], Values]] = {
 
 _OF_A_CAUSAL_LM = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE, Pass.GENERATION})
 _OF_A_CLASSIFIER = frozenset({Pass.CLASSIFIER, Pass.PERTURBED, Pass.LOSS_PREDICTION})
+_OF_TEXT = frozenset({Pass.TEXT, Pass.EMBEDDING, Pass.PERTURBED, Pass.DEMONSTRATIONS, Pass.GENERATION})
 _WITHOUT_A_MODEL = frozenset({Pass.TEXT, Pass.EMBEDDING})
 
 
@@ -138,7 +139,12 @@ def check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
         RowError: if no row has a response that can be scored.
     """
     form, n_rows = source.row_format.form, len(source.rows)
-    if EMBEDDING in wanted and not any(embedded_texts(source)):
+    of_text = [signal.name for signal in wanted if pass_of(signal, source.models) in _OF_TEXT and signal != ROW_TOKENS]
+    if form == "tokens" and of_text:
+        raise RowError(
+            f"The rows came as token ids and {of_text[0]!r} is read from text; give the dataset before it was tokenised."
+        )
+    if EMBEDDING in wanted and form != "tokens" and not any(embedded_texts(source)):
         raise ConfigError(
             f"None of the {n_rows} rows has a {source.embed} to embed (form {form!r}); give another embed= of "
             f"'prompt', 'response' and 'both'."
@@ -146,7 +152,7 @@ def check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
     scores = any(signal == RESPONSE_NLL or signal.read_in is Pass.ANSWER_ALONE for signal in wanted)
     if not scores:
         return
-    if not any(row.response for row in source.rows):
+    if not any(row.response or row.ids for row in source.rows):
         raise RowError(f"None of the {n_rows} rows has a response (form {form!r}); name its column with columns=.")
     if not source.encoded.n_scored.any():
         raise RowError(

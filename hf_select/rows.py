@@ -136,10 +136,8 @@ class RowFormat:
                 f"No column {missing[0]!r}; the dataset has {there}. Give columns={{'prompt': ..., ...}}."
             )
         if self.form == "tokens":
-            columns = (batch[self.prompt or ""], batch[self.response or ""])
-            return [
-                _from_tokens(ids, labels, row_id) for row_id, (ids, labels) in enumerate(zip(*columns, strict=True))
-            ]
+            pairs = zip(batch["input_ids"], batch["labels"], strict=True)
+            return [_from_tokens(ids, labels, row_id) for row_id, (ids, labels) in enumerate(pairs)]
         if self.form == "messages":
             return [_from_messages(turns, row_id) for row_id, turns in enumerate(batch[self.prompt or ""])]
         prompts, responses = _texts(batch, self.prompt), _texts(batch, self.response)

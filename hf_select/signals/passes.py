@@ -142,7 +142,7 @@ def check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
     of_text = [signal.name for signal in wanted if pass_of(signal, source.models) in _OF_TEXT and signal != ROW_TOKENS]
     if form == "tokens" and of_text:
         raise RowError(
-            f"The rows came as token ids and {of_text[0]!r} is read from text; give the dataset before it was tokenised."
+            f"The rows came as token ids and {of_text[0]!r} is read from text; give the rows before that."
         )
     if EMBEDDING in wanted and form != "tokens" and not any(embedded_texts(source)):
         raise ConfigError(

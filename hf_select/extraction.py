@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,33 @@ class Extraction:
         return dict(self.reference) if isinstance(self.reference, Mapping) else {"reference": self.reference}
 
     @cached_property
+    def reference_parts(self) -> dict[str, Extraction]:
+        """The reference set of each task, to be read as the dataset is."""
+        return {
+            task: replace(
+                self,
+                dataset=dataset,
+                columns=self.columns if _has(dataset, self.columns) else None,
+                labelled=None,
+                reference=None,
+            )
+            for task, dataset in self.references.items()
+        }
+
+    @cached_property
     def source(self) -> Source:
         """Rows and models."""
         row_format = RowFormat.detect(self.dataset, self.columns)
         rows = row_format.read(self.dataset)
         mask = row_mask(self.labelled, len(rows), "labelled")
         labelled = [] if mask is None else [row for row, is_labelled in zip(rows, mask, strict=True) if is_labelled]
-        reference = {
-            task: RowFormat.detect(dataset, self.columns if _has(dataset, self.columns) else None).read(dataset)
-            for task, dataset in self.references.items()
-        }
+        reference = {task: part.source.rows for task, part in self.reference_parts.items()}
         return Source(rows, row_format, self.models, self.options, labelled, reference)
+
+    @cached_property
+    def _used_for_parts(self) -> dict[str, Any]:
+        """What was used so far to read some of the rows."""
+        return {}
 
     def missing(self, needs: Iterable[Signal[Any]]) -> list[Signal[Any]]:
         """The signals that have to be read, in the order of their names.
@@ -104,7 +120,10 @@ class Extraction:
             return {}
         source = self.source if rows is None else self.source.only(rows)
         check_rows(wanted, source)
-        return read_signals(wanted, source)
+        values = read_signals(wanted, source)
+        if rows is not None:
+            self._used_for_parts.update(source.provenance())
+        return values
 
     def extract(self, needs: Iterable[Signal[Any]]) -> Dataset:
         """The dataset with one column per signal.
@@ -120,7 +139,8 @@ class Extraction:
 
     def provenance(self) -> dict[str, Any]:
         """What was used so far, as plain data for a record; nothing is loaded for it."""
-        return self.source.provenance() if "source" in self.__dict__ else {}
+        used = self.source.provenance() if "source" in self.__dict__ else {}
+        return {**self._used_for_parts, **used}
 
 
 def as_task(task: Task | str | None) -> Task | None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_select import __version__
 from hf_select.budget import Budget
-from hf_select.columns import check_dataset
 from hf_select.errors import BudgetError, ConfigError, InvalidScoresError
 from hf_select.extraction import Extraction, as_companions, as_task, row_mask
 from hf_select.methods import Method, make_for
+from hf_select.reading import read_for_method
 from hf_select.selection import Selection
 from hf_select.signals.keys import ROW_TOKENS, Indices, Mask, Task
 from hf_select.signals.models import Companions, Models
+from hf_select.signals.passes import require_means
 from hf_select.signals.source import Options
 from hf_select.signals.table import Signals
 
@@ -79,36 +79,50 @@ def select(
     Returns:
         The picks with their provenance; row ids are positions in ``dataset``.
 
-    Raises:
-        BudgetError: if a token budget is given to a method whose picks are not in an order that can be cut.
-        ConfigError: if ``on_invalid`` is neither of its values, or the method needs a reference set and none came.
-
     Example:
         ``select(dataset, "cdas", "40%", model="deepseek-ai/deepseek-coder-1.3b-base").apply(dataset)``
     """
     models = Models(model, tokenizer, embedder, revision, as_task(task), as_companions(companions))
     method = make_for(method, models.task) if isinstance(method, str) else method
-    budget = Budget.parse(budget)
-    if on_invalid not in ("exclude", "error"):
-        raise ConfigError(f"on_invalid={on_invalid!r} must be 'exclude' or 'error'.")
-    if budget.kind == "tokens" and not method.ordered:
-        raise BudgetError(
-            f"The picks of {method.name!r} for fewer rows are not a prefix of those for more, so they cannot be cut at "
-            f"{budget}. Give rows or a fraction, or take a method with ordered = True."
-        )
-    if method.needs_reference and not reference:
-        raise ConfigError(f"{method.name!r} aims at a reference set; give reference=, for example validation rows.")
-    check_dataset(dataset)
-    started = time.perf_counter()
-    extraction = Extraction(
-        dataset, models, columns, Options(**options), row_mask(labelled, len(dataset), "labelled"), reference
+    extraction = Extraction(dataset, models, columns, Options(**options), labelled, reference)
+    mask = row_mask(candidates, len(dataset), "candidates")
+    return select_from(extraction, method, Budget.parse(budget), seed=seed, candidates=mask, on_invalid=on_invalid)
+
+
+def select_from(
+    extraction: Extraction,
+    method: Method,
+    budget: Budget,
+    *,
+    seed: int,
+    candidates: Mask | None = None,
+    on_invalid: Literal["exclude", "error"] = "exclude",
+) -> Selection:
+    """``select`` for a dataset whose models were put together before.
+
+    Args:
+        extraction: the dataset and what it is read with.
+        method: the method.
+        budget: how much to keep.
+        seed: the only source of randomness.
+        candidates: ``(N,)`` bool, rows that may be picked; all by default.
+        on_invalid: see ``select``.
+
+    Returns:
+        The picks with their provenance.
+    """
+    check_asked(method, budget, extraction, on_invalid)
+    started, dataset = time.perf_counter(), extraction.dataset
+    asked = _Asked(method, budget, seed, candidates)
+    tokens = frozenset({ROW_TOKENS}) if budget.kind == "tokens" else frozenset()
+    signals, read_for = read_for_method(
+        extraction, method, asked.n_wanted, seed=seed, candidates=candidates, besides=tokens
     )
-    asked = _Asked(method, budget, seed, row_mask(candidates, len(dataset), "candidates"))
-    signals, reading = _read(extraction, asked)
+    reading = time.perf_counter() - started
     excluded = _count_exclusions(method, signals, on_invalid)
     indices, scores = method.pick(signals, asked.n_wanted(signals), np.random.default_rng(seed))
     if budget.kind == "tokens" and len(indices):
-        n_kept = budget.prefix(indices, signals[ROW_TOKENS])
+        n_kept = budget.prefix(np.arange(len(indices)), signals[ROW_TOKENS][indices])
         indices, scores = indices[:n_kept], scores[:n_kept]
     provenance = {
         "method": method.config(),
@@ -121,11 +135,38 @@ def select(
         "n_reference": {task: len(rows) for task, rows in extraction.references.items()},
         "excluded": excluded,
         "read_with": extraction.provenance(),
-        "signals_given": sorted(signal.name for signal in method.needs if signal.column in dataset.column_names),
+        "read_for": dict(read_for),
+        "signals_given": sorted(signal.name for signal in method.needs if signal.name not in read_for),
         "versions": _versions(),
         "seconds": {"extract": round(reading, 3), "pick": round(time.perf_counter() - started - reading, 3)},
     }
     return Selection(np.asarray(indices, np.int64), np.asarray(scores, np.float64), len(dataset), provenance)
+
+
+def check_asked(method: Method, budget: Budget, extraction: Extraction, on_invalid: str = "exclude") -> None:
+    """Refuse what cannot be done, before any model is loaded.
+
+    Args:
+        method: the method.
+        budget: how much to keep.
+        extraction: the dataset and what it is read with.
+        on_invalid: see ``select``.
+
+    Raises:
+        BudgetError: if a token budget is given to a method whose picks are not in an order that can be cut.
+        ConfigError: if ``on_invalid`` is neither of its values, or the method needs a reference set and none came.
+    """
+    if on_invalid not in ("exclude", "error"):
+        raise ConfigError(f"on_invalid={on_invalid!r} must be 'exclude' or 'error'.")
+    if budget.kind == "tokens" and not method.ordered:
+        raise BudgetError(
+            f"The picks of {method.name!r} for fewer rows are not a prefix of those for more, so they cannot be cut at "
+            f"{budget}. Give rows or a fraction, or take a method with ordered = True."
+        )
+    if method.needs_reference and not extraction.references:
+        raise ConfigError(f"{method.name!r} aims at a reference set; give reference=, for example validation rows.")
+    for signal in extraction.missing(method.needs):
+        require_means(signal, extraction.models)
 
 
 @dataclass(frozen=True)
@@ -146,42 +187,6 @@ class _Asked:
         if self.budget.kind == "tokens":
             return max(1, len(self.method.eligible(signals)))
         return self.budget.n_rows(self.n_candidates(signals.n_rows))
-
-
-def _read(extraction: Extraction, asked: _Asked) -> tuple[Signals, float]:
-    """The signals that the method needs, costly ones only for the rows it asks for; and the seconds that took."""
-    started = time.perf_counter()
-    method, dataset = asked.method, extraction.dataset
-    first = method.needs_at_first | ({ROW_TOKENS} if asked.budget.kind == "tokens" else frozenset())
-    signals = Signals.from_dataset(
-        extraction.extract(first),
-        first,
-        candidates=asked.candidates,
-        labelled=row_mask(extraction.labelled, len(dataset), "labelled"),
-        reference=_read_reference(extraction, method),
-    )
-    while want := method.wants(signals, asked.n_wanted(signals), np.random.default_rng(asked.seed)):
-        given = [signal for signal in want.signals if signal not in extraction.missing(want.signals)]
-        signals = signals.with_values({signal: Signals.from_dataset(dataset, [signal])[signal] for signal in given})
-        values = extraction.read(want.signals - set(given), want.rows)
-        signals = signals.with_values({s: _spread(array, want.rows, len(dataset)) for s, array in values.items()})
-    return signals, time.perf_counter() - started
-
-
-def _read_reference(extraction: Extraction, method: Method) -> dict[str, Signals]:
-    """The signals of the reference rows, read as those of the dataset are."""
-    needs = method.reference_needs
-    if not needs:
-        return {}
-    sources = {task: replace(extraction, dataset=rows, labelled=None) for task, rows in extraction.references.items()}
-    return {task: Signals.from_dataset(source.extract(needs), needs) for task, source in sources.items()}
-
-
-def _spread(array: NDArray[Any], rows: Indices, n_rows: int) -> NDArray[Any]:
-    """Values of some rows as an array over all rows, NaN elsewhere."""
-    whole = np.full((n_rows, *array.shape[1:]), np.nan, dtype=np.result_type(array.dtype, np.float32))
-    whole[rows] = array
-    return whole
 
 
 def _count_exclusions(method: Method, signals: Signals, on_invalid: str) -> dict[str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from hf_select.budget import Budget
 from hf_select.errors import ConfigError, unknown_name
-from hf_select.methods import METHODS
+from hf_select.methods import METHODS, Method, make_for
+from hf_select.signals.keys import Pass, Task
 
 FULL = "full"
 _GATES = "gates+"
@@ -47,6 +48,7 @@ class Arm:
             ConfigError: if a full arm has a budget, or the text is empty.
             UnknownNameError: if there is no such method.
             BudgetError: if the budget cannot be read.
+            TaskError: if the method does not serve causal language models.
         """
         word = text.strip()
         gated = word.startswith(_GATES)
@@ -59,6 +61,7 @@ class Arm:
             return cls(FULL, None, gated)
         if method not in METHODS:
             raise unknown_name("method", method, [FULL, *METHODS])
+        _check_given(make_for(method, Task.CAUSAL_LM))
         return cls(method, Budget.parse(budget) if budget else None, gated)
 
     @property
@@ -71,6 +74,18 @@ class Arm:
     def folder(self) -> str:
         """The name as a folder."""
         return re.sub(r"[^A-Za-z0-9_.]+", "-", self.name.replace("%", "pct"))
+
+
+def _check_given(method: Method) -> None:
+    """Refuse a method that needs more than rows and a model, which is all that an arm is given."""
+    lacking = "a reference set" if method.needs_reference else None
+    if any(signal.read_in in (Pass.GRADIENTS, Pass.DEMONSTRATIONS) for signal in method.needs):
+        lacking = lacking or "labelled rows or a second model"
+    if lacking:
+        raise ConfigError(
+            f"The method {method.name!r} needs {lacking}, which an arm of this recipe does not have. Compare it with "
+            f"recipes/dsbox.py, or select with `hf-select select` and train on the subset."
+        )
 
 
 def parse_arms(text: str, budgets: str) -> list[Arm]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hf_select.experiment.setting import Setting
 
-_MODEL_PASSES = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE})
+_MODEL_PASSES = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE, Pass.GENERATION, Pass.STOCHASTIC})
 _WARM_UP = "warm-up"
 _WARM_UP_SEED = 1000  # added to the trial's seed, so that the scorer is another model than those of the arms
 

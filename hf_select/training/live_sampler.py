@@ -11,7 +11,9 @@ what the uninterrupted run read. While all rows are in use the stream is the own
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+import base64
+import zlib
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,6 +37,24 @@ class Event:
     epoch: int
     position: int
     in_use: Mask
+
+    def packed(self) -> dict[str, Any]:
+        """The event as JSON; the rows are one short text however many there are."""
+        rows = base64.b85encode(zlib.compress(np.packbits(self.in_use).tobytes(), 9)).decode()
+        return {"epoch": self.epoch, "position": self.position, "n_rows": len(self.in_use), "in_use": rows}
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Any]) -> Event:
+        """The event that ``packed`` wrote.
+
+        Args:
+            packed: what it returned.
+
+        Returns:
+            The event.
+        """
+        bits = np.frombuffer(zlib.decompress(base64.b85decode(packed["in_use"])), dtype=np.uint8)
+        return cls(packed["epoch"], packed["position"], np.unpackbits(bits, count=packed["n_rows"]).astype(bool))
 
 
 class LiveSampler(Sampler[int]):

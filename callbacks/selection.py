@@ -1,0 +1,298 @@
+"""Re-selection while a stock ``Trainer`` trains: score the rows with the weights of now, and train on other ones.
+
+on_train_begin   a LiveSampler takes the place of the dataloader's sampler; on resume it gets its events back
+on_step_end      every ``every`` steps: extract -> pick -> the sampler draws the new rows from the next free batch
+checkpoint       all events and the ledger go into trainer_state.json
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from hf_select.budget import Budget
+from hf_select.errors import ConfigError, RowError, StaleStateError
+from hf_select.extraction import Extraction, as_companions
+from hf_select.files import write_json
+from hf_select.methods import Method, make_for
+from hf_select.select import check_asked, select_from
+from hf_select.signals.identity import key_of, require_whole
+from hf_select.signals.keys import Mask, Task
+from hf_select.signals.models import Companions, Models
+from hf_select.signals.source import Options
+from hf_select.training.live_sampler import Event, LiveSampler
+from hf_select.training.random_state import random_state_kept
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hf_select.selection import Selection
+
+logger = logging.getLogger("hf_select")
+
+LEDGER_FILE = "selection_ledger.json"
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class SelectionCallback(TrainerCallback, ExportableState):
+    """Trains on the rows that a method picks, and picks anew every so many steps.
+
+    The order of the rows stays the ``Trainer``'s own; rows that are not in use are passed over, and the epoch keeps its
+    length, so that schedule and number of steps stay. A change takes effect behind the batches that were fetched
+    already. Optimiser, gradients, random state and training flags are left as found: with a budget of 100 % the
+    weights are those of a run without the callback, bit by bit.
+
+    Args:
+        method: a method, or the name of one with its defaults.
+        budget: how much to keep: rows (``5000``) or a fraction (``"40%"``, ``0.4``) of the rows that are scored.
+        every: optimiser steps between two selections.
+        first: step of the first selection: ``0`` selects before the training; ``every`` by default.
+        reference: rows to aim at, one dataset or one per task, for the methods that need them.
+        dataset: the rows as text, row ``i`` = row ``i`` of the training dataset, for methods that read text; by
+            default the tokenised training dataset itself (``input_ids``, ``labels``).
+        columns: see ``extract``.
+        embedder: see ``extract``.
+        companions: see ``extract``.
+        labelled: rows that are never picked; see ``extract``.
+        pool_fraction: share of the rows, drawn anew each time, that is scored and picked from.
+        seed: the only source of randomness; every selection has its own stream of it.
+        **options: the other options of ``extract`` (``template``, ``max_length`` ...).
+
+    Attributes:
+        ledger: what happened at each selection: step, rows in use, share replaced, overlap, quantiles of the scores,
+            seconds; in every checkpoint, and in ``selection_ledger.json`` of the output folder at the end.
+
+    Raises:
+        ConfigError: if a number cannot be used.
+
+    Example:
+        ``Trainer(..., callbacks=[SelectionCallback("loss", "40%", every=200)])``
+    """
+
+    def __init__(
+        self,
+        method: Method | str,
+        budget: str | float | Fraction | Budget,
+        *,
+        every: int,
+        first: int | None = None,
+        reference: Dataset | Mapping[str, Dataset] | None = None,
+        dataset: Dataset | None = None,
+        columns: Mapping[str, str] | None = None,
+        embedder: Any = None,
+        companions: Companions | Mapping[str, Any] | None = None,
+        labelled: Any = None,
+        pool_fraction: float = 1.0,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        for name, value, least in (("every", every, 1), ("first", every if first is None else first, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name}={value!r} must be a whole number of at least {least}.")
+        if not 0 < pool_fraction <= 1:
+            raise ConfigError(f"pool_fraction={pool_fraction!r} must lie above 0 and not above 1.")
+        self._asked_method, self._budget = method, Budget.parse(budget)
+        self._every, self._first = every, every if first is None else first
+        self._given: dict[str, Any] = {
+            "reference": reference, "dataset": dataset, "columns": columns, "embedder": embedder, "labelled": labelled,
+        }  # fmt: skip
+        self._companions = as_companions(companions)
+        self._pool_fraction, self._seed = pool_fraction, seed
+        self._options = Options(**{"progress": False, "cache_dir": False, **options})
+        self._sampler: LiveSampler | None = None
+        self._extraction: Extraction | None = None
+        self._began = 0.0
+        self.ledger: list[dict[str, Any]] = []
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: Any = None,
+        processing_class: Any = None,
+        train_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Put the live sampler in, restore what a checkpoint holds, and select at once if that was asked for."""
+        self._began = time.perf_counter()
+        self._sampler, self.ledger = LiveSampler(_own_sampler(train_dataloader)), []
+        train_dataloader.set_sampler(self._sampler)
+        require_whole(model)
+        models = Models(model, processing_class, self._given["embedder"], companions=self._companions)
+        dataset = self._rows(train_dataloader.dataset)
+        self._extraction = Extraction(
+            dataset, models, self._given["columns"], self._options, self._given["labelled"], self._given["reference"]
+        )
+        check_asked(self._method(models.task), self._budget, self._extraction)
+        if state.global_step:
+            self._restore(state)
+        elif self._first == 0:
+            self._reselect(args, state)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Select anew if it is time."""
+        due = state.global_step >= max(1, self._first) and (state.global_step - self._first) % self._every == 0
+        if due and state.global_step < state.max_steps:
+            self._reselect(args, state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the ledger."""
+        seconds = time.perf_counter() - self._began
+        spent = sum(entry["seconds"] for entry in self.ledger)
+        logger.info(
+            "%d selections took %.1f s, %.1f %% of the training.", len(self.ledger), spent, 100 * spent / seconds
+        )
+        if state.is_world_process_zero and args.output_dir is not None:
+            write_json(Path(args.output_dir) / LEDGER_FILE, {**self._identity(), "selections": self.ledger})
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: every change of the rows in use, and the ledger."""
+        events = [] if self._sampler is None else [event.packed() for event in self._sampler.events]
+        return {"args": {}, "attributes": {**self._identity(), "events": events, "ledger": self.ledger}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> SelectionCallback:  # noqa: ARG003
+        """Refuse to be rebuilt from plain data: datasets and models are not in it.
+
+        Args:
+            state: what ``state`` returned.
+
+        Raises:
+            ConfigError: always, with what to do instead.
+        """
+        raise ConfigError(
+            "restore_callback_states_from_checkpoint=True would replace the SelectionCallback by one without datasets. "
+            "Leave it at False: the callback restores itself from the checkpoint."
+        )
+
+    def _method(self, task: Task) -> Method:
+        asked = self._asked_method
+        return make_for(asked, task) if isinstance(asked, str) else asked
+
+    def _identity(self) -> dict[str, Any]:
+        name = self._asked_method if isinstance(self._asked_method, str) else key_of(self._asked_method.config())
+        return {
+            "method": name, "budget": str(self._budget), "every": self._every, "seed": self._seed,
+            "pool_fraction": self._pool_fraction,
+        }  # fmt: skip
+
+    def _rows(self, trained: Any) -> Dataset:
+        """The rows to score, as many as are trained on."""
+        dataset: Dataset = trained if self._given["dataset"] is None else self._given["dataset"]
+        if len(dataset) != len(trained):
+            raise RowError(
+                f"dataset= has {len(dataset)} rows and the training dataset {len(trained)}; row i of one must be row i "
+                f"of the other."
+            )
+        return dataset
+
+    def _restore(self, state: TrainerState) -> None:
+        """The events of the run that the checkpoint is of."""
+        saves: Any = state.stateful_callbacks or {}
+        saved = saves.get(type(self).__name__)
+        if not saved:
+            logger.warning("The checkpoint holds no selection; all rows are in use until the next one.")
+            return
+        assert self._sampler is not None
+        attributes = saved["attributes"]
+        for name, value in self._identity().items():
+            if attributes[name] != value:
+                raise StaleStateError(
+                    f"The checkpoint was made with {name}={attributes[name]!r} and this callback has {value!r}: the "
+                    f"resumed run would not be the one that was cut off. Use the same, or start anew."
+                )
+        self._sampler.events = [Event.unpacked(event) for event in attributes["events"]]
+        self.ledger = list(attributes["ledger"])
+
+    def _reselect(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Score, pick, and tell the sampler; the same on every rank."""
+        from accelerate.utils import broadcast_object_list, gather_object
+
+        sampler, extraction = self._sampler, self._extraction
+        assert sampler is not None
+        assert extraction is not None
+        began = time.perf_counter()
+        with random_state_kept():
+            selection = self._select(extraction, len(self.ledger))
+        [in_use] = broadcast_object_list([selection.mask()], from_process=0)
+        position = max(gather_object([sampler.position]))
+        before = sampler.events[-1].in_use if sampler.events else np.ones(len(in_use), dtype=bool)
+        sampler.change(in_use, position)
+        entry = {
+            "step": state.global_step,
+            "epoch": state.epoch,
+            "position": position,
+            **_compared(before, in_use),
+            "score_quantiles": np.quantile(selection.scores, _QUANTILES).round(6).tolist(),
+            "excluded": selection.provenance["excluded"],
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        self.ledger.append(entry)
+        state.log_history.append(
+            {"step": state.global_step, "epoch": state.epoch}
+            | {f"selection_{name}": entry[name] for name in ("n_rows", "replaced_fraction", "overlap", "seconds")}
+        )
+        if args.should_log:
+            logger.info(
+                "Step %d: %d rows in use, %.0f %% of them new (%.1f s).",
+                state.global_step, entry["n_rows"], 100 * entry["replaced_fraction"], entry["seconds"],
+            )  # fmt: skip
+
+    def _select(self, extraction: Extraction, number: int) -> Selection:
+        """The selection of that number, with a stream of random numbers of its own."""
+        rng = np.random.default_rng([self._seed, number])
+        candidates = None
+        if self._pool_fraction < 1:
+            n_rows = len(extraction.dataset)
+            candidates = np.zeros(n_rows, dtype=bool)
+            candidates[rng.permutation(n_rows)[: Budget.fraction(self._pool_fraction).n_rows(n_rows)]] = True
+        method = self._method(extraction.models.task)
+        return select_from(extraction, method, self._budget, seed=int(rng.integers(2**31)), candidates=candidates)
+
+
+def _own_sampler(train_dataloader: Any) -> Any:
+    """The sampler of the dataloader.
+
+    Args:
+        train_dataloader: the ``Trainer``'s.
+
+    Returns:
+        Its sampler.
+
+    Raises:
+        ConfigError: if it has none, or another callback took it.
+    """
+    from accelerate.data_loader import get_sampler
+
+    own = get_sampler(train_dataloader) if hasattr(train_dataloader, "set_sampler") else None
+    if own is None or isinstance(train_dataloader.dataset, torch.utils.data.IterableDataset):
+        raise ConfigError(
+            "The training dataset is streamed (it has no sampler), so rows cannot be chosen by their number. Give the "
+            "Trainer a Dataset instead of an IterableDataset."
+        )
+    if isinstance(own, LiveSampler):
+        raise ConfigError("Two SelectionCallbacks would choose the rows of one training; leave one.")
+    return own
+
+
+def _compared(before: Mask, in_use: Mask) -> dict[str, Any]:
+    """How a set of rows differs from the one before."""
+    n_rows, n_common = int(in_use.sum()), int((before & in_use).sum())
+    return {
+        "n_rows": n_rows,
+        "replaced_fraction": round(1 - n_common / n_rows, 6),
+        "overlap": round(n_common / int((before | in_use).sum()), 6),
+    }

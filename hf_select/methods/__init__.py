@@ -10,22 +10,48 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from hf_select.errors import ConfigError, TaskError, unknown_name
-from hf_select.methods.base import Family, Method, Picks, Scorer, Task, top_k
+from hf_select.methods.base import Family, Method, Picks, Scorer, Task, Want, top_k
+from hf_select.methods.cascade import Cascade
 from hf_select.methods.cdas import CDAS
 from hf_select.methods.quality.ifd import IFD
+from hf_select.methods.quality.learning_loss import LearningLoss
+from hf_select.methods.quality.length import Length
+from hf_select.methods.quality.less import LESS
 from hf_select.methods.quality.loss import Loss
 from hf_select.methods.quality.perplexity import Perplexity
+from hf_select.methods.quality.staff import STAFF
 from hf_select.methods.random import Random
+from hf_select.methods.representativeness.badge import BADGE
+from hf_select.methods.representativeness.bm25 import BM25
+from hf_select.methods.representativeness.cluster_margin import ClusterMargin
+from hf_select.methods.representativeness.contrastive import Contrastive
 from hf_select.methods.representativeness.core_set import CoreSet
+from hf_select.methods.representativeness.dataset_quantization import DatasetQuantization
 from hf_select.methods.representativeness.graph_density import GraphDensity
 from hf_select.methods.representativeness.k_means import KMeans
+from hf_select.methods.representativeness.rds_plus import RDSPlus
+from hf_select.methods.representativeness.zip import ZIP
+from hf_select.methods.uncertainty.bald import BALD
+from hf_select.methods.uncertainty.batch_bald import BatchBALD
+from hf_select.methods.uncertainty.egl import EGL
+from hf_select.methods.uncertainty.entropy import Entropy
+from hf_select.methods.uncertainty.least_confidence import LeastConfidence
+from hf_select.methods.uncertainty.margin import Margin
+from hf_select.methods.uncertainty.spuq import SPUQ
+from hf_select.methods.uncertainty.uq_icl import UQICL
 
-__all__ = ["METHODS", "Family", "Method", "Picks", "Scorer", "Task", "make", "make_for", "top_k"]
+__all__ = ["METHODS", "Family", "Method", "Picks", "Scorer", "Task", "Want", "make", "make_for", "top_k"]
+
+_UNCERTAINTY = (LeastConfidence, Entropy, Margin, BALD, BatchBALD, EGL, SPUQ, UQICL)
+_REPRESENTATIVENESS = (
+    Random, BM25, CoreSet, KMeans, ClusterMargin, BADGE, Contrastive, DatasetQuantization, ZIP, GraphDensity, RDSPlus,
+)  # fmt: skip
+_QUALITY = (LearningLoss, LESS, STAFF, Loss, Perplexity, IFD, Length)
+_MIXED = (CDAS, Cascade)
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method
-    for method in (Random, CoreSet, KMeans, GraphDensity, Loss, Perplexity, IFD, CDAS)
-}  # fmt: skip
+    method.name: method for method in (*_UNCERTAINTY, *_REPRESENTATIVENESS, *_QUALITY, *_MIXED)
+}
 
 
 def make(name: str, **fields: Any) -> Method:

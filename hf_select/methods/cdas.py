@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -66,6 +67,9 @@ class CDAS(Method):
     family = Family.MIXED
     citation = "Lv et al. 2024, CodeACT, arXiv:2408.02193"
     tasks = frozenset({Task.CAUSAL_LM})
+    unsuited: ClassVar[Mapping[Task, str]] = {
+        Task.CLASSIFICATION: "complexity is the IFD of a response; 'cluster_margin' picks hard rows from every cluster."
+    }
     ordered = False
 
     n_clusters: int = 10

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -60,6 +61,9 @@ class IFD(Scorer):
     family = Family.QUALITY
     citation = "Li et al. 2024, arXiv:2308.12032; Li et al. 2024, arXiv:2402.00530; Lv et al. 2024, arXiv:2408.02193"
     tasks = frozenset({Task.CAUSAL_LM})
+    unsuited: ClassVar[Mapping[Task, str]] = {
+        Task.CLASSIFICATION: "it needs a response beside the prompt; 'entropy' or 'learning_loss' rank hard rows."
+    }
 
     ratio: Literal["perplexity", "loss"] = "perplexity"
     prefix: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +43,9 @@ class Loss(Scorer):
     family = Family.QUALITY
     citation = ""
     tasks = frozenset({Task.CAUSAL_LM})
+    unsuited: ClassVar[Mapping[Task, str]] = {
+        Task.CLASSIFICATION: "it reads the loss of a response; 'entropy' or 'learning_loss' rank hard rows."
+    }
 
     @property
     def needs(self) -> frozenset[Signal[Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -45,6 +46,9 @@ class Perplexity(Scorer):
     family = Family.QUALITY
     citation = "Wenzek et al. 2020, CCNet, arXiv:1911.00359; Marion et al. 2023, arXiv:2309.04564"
     tasks = frozenset({Task.CAUSAL_LM})
+    unsuited: ClassVar[Mapping[Task, str]] = {
+        Task.CLASSIFICATION: "it reads the loss of a response; 'entropy' or 'learning_loss' rank hard rows."
+    }
 
     prefer: Literal["low", "high"] = "low"
 

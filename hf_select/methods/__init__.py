@@ -95,11 +95,13 @@ def make_for(name: str, task: Task, **fields: Any) -> Method:
         The method.
 
     Raises:
+        UnknownNameError: if there is no such method.
         TaskError: if the method is not sound for that kind of model.
     """
-    method = make(name, **fields)
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    method = METHODS[name]
     if task not in method.tasks:
         raise TaskError(f"{name!r} does not serve {task.value} models: {method.unsuited[task]}")
-    if "task" in method.config() and "task" not in fields:
-        return make(name, task=task.value, **fields)
-    return method
+    has_task = any(field.name == "task" for field in dataclass_fields(method))  # type: ignore[arg-type]
+    return make(name, **({"task": task.value, **fields} if has_task else fields))

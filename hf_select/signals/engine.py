@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hf_select.errors import ModelError, RowError
-from hf_select.signals.keys import Indices
+from hf_select.signals.keys import Indices, Integers, Mask
 from hf_select.signals.layout import Layout
+from hf_select.signals.memory import Halving
 from hf_select.signals.plan import MAX_TOKENS_PER_BATCH, Segment, make_plan
 from hf_select.signals.reader import Reader, Way, reader
 from hf_select.signals.shards import run_shards
+from hf_select.signals.statistic import STATISTICS
 from hf_select.signals.store import Arrays, Store
 from hf_select.signals.way import find_way
 
@@ -32,13 +32,22 @@ class Request:
         name: name of the pass.
         segments: ``N`` segments, one per row; an empty one is not read.
         nll: read the mean loss over each target.
-        pools: which pooled states to read (``"row"``, ``"prompt"``, ``"response"``).
+        pools: which pooled states to read, of ``POOLS``.
+        statistics: which other statistics of the targets to read, of ``STATISTICS``.
+        n_ids: ids that the tokenizer knows; those beyond are never taken for the most likely token.
     """
 
     name: str
     segments: Sequence[Segment]
     nll: bool = True
     pools: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
+    n_ids: int | None = None
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """All that is read of the targets."""
+        return (*(("nll",) if self.nll else ()), *self.statistics)
 
 
 def run_model(
@@ -52,8 +61,8 @@ def run_model(
 ) -> Arrays:
     """Read all segments with a model.
 
-    Losses are ``-log softmax(logits)`` in float32, averaged over the target in float64. A batch that does not fit
-    into memory is split in halves, the plan stays as it is.
+    Losses are ``-log softmax(logits)`` in float32, averaged over the target in float64, and the other statistics are
+    read likewise. A batch that does not fit into memory is split in halves, the plan stays as it is.
 
     Args:
         model: a causal language model; its state is restored.
@@ -64,106 +73,129 @@ def run_model(
         progress: show a progress bar.
 
     Returns:
-        ``"nll"``: ``(N,)`` float64, and each pool ``(N, D)`` float32; NaN for rows that cannot be read.
+        ``"nll"``: ``(N,)`` float64, each statistic ``(N,)`` float64 or ``(N, D)`` float32, and each pool ``(N, D)``
+        float32; NaN for rows that cannot be read.
 
     Raises:
         RowError: if states are asked for and no row has a token.
     """
     lengths = np.asarray([segment.n_tokens for segment in request.segments], dtype=np.int64)
-    if not request.pools and not any(len(segment.target) for segment in request.segments):
-        return {"nll": np.full(len(lengths), np.nan)}
+    scored = np.asarray([len(segment.target) > 0 for segment in request.segments], dtype=bool)
+    if not request.pools and not scored.any():
+        return {name: STATISTICS[name].unread(len(lengths)) for name in request.scores}
     if request.pools and not lengths.any():
         raise RowError(f"{request.name} pass: none of the {len(lengths)} rows has a token to read a state at.")
-    with reader(model, way or find_way(model)) as ready:
-        plan = make_plan(lengths, max_tokens_per_batch, padded=ready.layout is Layout.PADDED)
-        batches = _Batches(ready, request)
-        values = run_shards(request.name, plan, batches.read, len(lengths), store=store, progress=progress)
-    if request.nll:
-        _count_non_finite(request, values["nll"])
+    check = FirstCheck(model, request.name, scored)
+
+    def read(ready: Reader, rows: Indices) -> Arrays:
+        arrays = ready.read(
+            [request.segments[row] for row in rows],
+            nll=request.nll,
+            statistics=request.statistics,
+            pools=request.pools,
+            n_ids=request.n_ids,
+        )
+        check(rows, {name: arrays[name] for name in request.scores})
+        return arrays
+
+    values = run_reader(
+        model, request.name, lengths, read,
+        way=way, max_tokens_per_batch=max_tokens_per_batch, store=store, progress=progress,
+    )  # fmt: skip
+    blank_non_finite(request.name, {name: values[name] for name in request.scores}, scored)
     return values
 
 
-@dataclass
-class _Batches:
-    """Reads batches with back-off, and stops at a model that yields no number."""
-
-    reader: Reader
-    request: Request
-    was_split: bool = field(default=False, init=False)
-    was_checked: bool = field(default=False, init=False)
-
-    def read(self, rows: Indices) -> Arrays:
-        """Values of one planned batch."""
-        arrays = self._read_or_split(rows)
-        if not self.was_checked and "nll" in arrays:
-            self._check_first(rows, arrays["nll"])
-        return arrays
-
-    def _read_or_split(self, rows: Indices) -> Arrays:
-        segments = [self.request.segments[row] for row in rows]
-        try:
-            return self.reader.read(segments, nll=self.request.nll, pools=self.request.pools)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(rows) == 1:
-                raise ModelError(
-                    f"Row {rows[0]} with {segments[0].n_tokens} tokens does not fit into memory even alone. Lower "
-                    f"max_length, or use a smaller dtype."
-                ) from error
-        # outside of the handler, so that the traceback no longer holds the tensors of the failed batch
-        if not self.was_split:
-            self.was_split = True
-            logger.warning(
-                "A batch of %d rows does not fit into memory; such batches are read in halves. A lower "
-                "max_tokens_per_batch avoids the lost attempts.",
-                len(rows),
-            )
-        _free_memory()
-        halves = [self._read_or_split(half) for half in np.array_split(rows, 2)]
-        return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
-
-    def _check_first(self, rows: Indices, losses: NDArray[Any]) -> None:
-        scored = np.asarray([len(self.request.segments[row].target) > 0 for row in rows])
-        if not scored.any():
-            return
-        self.was_checked = True
-        if not np.isfinite(losses[scored]).any():
-            raise ModelError(
-                f"The model gives no finite loss for any of the first {scored.sum()} rows (row ids "
-                f"{rows[scored][:5].tolist()} ...): its weights hold NaN or infinity, or overflow in "
-                f"{next(self.reader.model.parameters()).dtype}. Check them, or load in float32 or bfloat16."
-            )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on an accelerator or on the CPU.
+def run_reader(
+    model: torch.nn.Module,
+    name: str,
+    lengths: Integers,
+    read: Callable[[Reader, Indices], Arrays],
+    *,
+    way: Way | None = None,
+    max_tokens_per_batch: int = MAX_TOKENS_PER_BATCH,
+    store: Store | None = None,
+    progress: bool = False,
+) -> Arrays:
+    """Have all rows read by a function that is given the model, ready to be read, and the rows of a batch.
 
     Args:
-        error: what was raised.
+        model: a causal language model; its state is restored.
+        name: name of the pass.
+        lengths: ``(N,)`` tokens of each row; rows of length 0 are not read.
+        read: values of one batch of row ids; first dimension = rows of the batch.
+        way: how to read the model; found out by default.
+        max_tokens_per_batch: tokens of one batch.
+        store: where finished shards lie; ``None`` for nowhere.
+        progress: show a progress bar.
 
     Returns:
-        True for ``torch.OutOfMemoryError``, ``MemoryError`` and the CPU allocator's ``RuntimeError``.
+        Arrays with one value per row; NaN for rows that are not read.
     """
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    said = str(error).lower()
-    return "can't allocate memory" in said or "not enough memory" in said or "out of memory" in said
+    with reader(model, way or find_way(model)) as ready:
+        plan = make_plan(lengths, max_tokens_per_batch, padded=ready.layout is Layout.PADDED)
+        halving = Halving(partial(read, ready), lengths)
+        return run_shards(name, plan, halving.read, len(lengths), store=store, progress=progress)
 
 
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+@dataclass
+class FirstCheck:
+    """Stops at a model that yields no number, in the first batch that has a row with something to score.
+
+    Attributes:
+        model: the model.
+        name: name of the pass.
+        scored: ``(N,)`` bool, rows that must have values.
+    """
+
+    model: torch.nn.Module
+    name: str
+    scored: Mask
+    was_made: bool = field(default=False, init=False)
+
+    def __call__(self, rows: Indices, values: Arrays) -> None:
+        """Check the values of a batch.
+
+        Args:
+            rows: ``(n,)`` row ids.
+            values: ``(n, ...)`` arrays, all of which must have finite values.
+
+        Raises:
+            ModelError: if one of them has none in this batch.
+        """
+        scored = self.scored[rows]
+        if self.was_made or not scored.any():
+            return
+        self.was_made = True
+        for what, array in values.items():
+            if not np.isfinite(array[scored]).any():
+                raise ModelError(
+                    f"{self.name} pass: the model gives no finite {_words(what)} for any of the first {scored.sum()} "
+                    f"rows (row ids {rows[scored][:5].tolist()} ...): its weights hold NaN or infinity, or overflow in "
+                    f"{next(self.model.parameters()).dtype}. Check them, or load in float32 or bfloat16."
+                )
 
 
-def _count_non_finite(request: Request, losses: NDArray[Any]) -> None:
-    """Turn infinite losses into NaN and tell how many rows have none although they have a target."""
-    scored = np.asarray([len(segment.target) > 0 for segment in request.segments], dtype=bool)
-    bad = np.flatnonzero(scored & ~np.isfinite(losses))
-    losses[~np.isfinite(losses)] = np.nan
-    if len(bad):
+def blank_non_finite(name: str, values: Arrays, scored: Mask) -> None:
+    """Turn infinite values into NaN, in place, and tell how many rows have none although they have a target.
+
+    Args:
+        name: name of the pass.
+        values: ``(N, ...)`` float arrays.
+        scored: ``(N,)`` bool, rows that should have values.
+    """
+    without = np.zeros(len(scored), dtype=bool)
+    for array in values.values():
+        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        array[~finite] = np.nan
+        without |= scored & ~finite
+    if bad := np.flatnonzero(without).tolist():
+        what = " and ".join(_words(what) for what in values)
         logger.warning(
-            "%s pass: %d rows have no finite loss (first: %s); they stay NaN and cannot be picked.",
-            request.name, len(bad), bad[:5].tolist(),
+            "%s pass: %d rows have no finite %s (first: %s); they stay NaN and cannot be picked.",
+            name, len(bad), what, bad[:5],
         )  # fmt: skip
+
+
+def _words(score: str) -> str:
+    return "loss" if score == "nll" else score.replace("_", " ")

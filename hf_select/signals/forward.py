@@ -1,6 +1,7 @@
 """The model passes: the response after its prompt, and the response alone.
 
-The forward pass also pools hidden states, so an embedding made of the model's own states costs no pass of its own.
+The forward pass also pools hidden states, and it reads the statistics of the response's tokens off the distributions
+that the loss needs: neither an embedding made of the model's own states nor its uncertainty costs a pass of its own.
 Each pass has its own plan of batches; no value depends on which other signals were asked for.
 """
 
@@ -15,16 +16,39 @@ from numpy.typing import NDArray
 from hf_select.errors import ConfigError
 from hf_select.signals.engine import Request, run_model
 from hf_select.signals.identity import segments_hash
-from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE, RESPONSE_NLL, RESPONSE_TOKENS, Signal, Values
+from hf_select.signals.keys import (
+    EMBEDDING,
+    GRADIENT_SKETCH,
+    HIDDEN_STATE,
+    MAX_TOKEN_ENTROPY,
+    MIN_TOKEN_MARGIN,
+    RESPONSE_NLL,
+    RESPONSE_TOKENS,
+    TOKEN_ENTROPY,
+    TOKEN_MARGIN,
+    TOP_TOKEN_NLL,
+    WEIGHTED_STATE,
+    Signal,
+    Values,
+)
 from hf_select.signals.source import Source
 from hf_select.signals.store import Arrays
 
+_STATISTICS: dict[Signal[Any], str] = {
+    TOKEN_ENTROPY: "mean_entropy",
+    MAX_TOKEN_ENTROPY: "max_entropy",
+    TOP_TOKEN_NLL: "top_nll",
+    TOKEN_MARGIN: "mean_margin",
+    MIN_TOKEN_MARGIN: "min_margin",
+    GRADIENT_SKETCH: "gradient_sketch",
+}
+
 
 def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
-    """Read ``RESPONSE_NLL``, ``RESPONSE_TOKENS``, ``HIDDEN_STATE`` and the model's own ``EMBEDDING``.
+    """Read losses, token statistics and pooled states of each response after its prompt, in one run of the model.
 
     Args:
-        wanted: which of them.
+        wanted: signals of ``Pass.FORWARD``, and ``EMBEDDING`` for the model's own.
         source: rows, model and tokenizer.
 
     Returns:
@@ -33,16 +57,26 @@ def forward_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
     values: Values = {}
     if RESPONSE_TOKENS in wanted:
         values[RESPONSE_TOKENS] = source.encoded.n_scored
-    pools = {signal: pool for signal, pool in ((HIDDEN_STATE, "row"), (EMBEDDING, _pool(source))) if signal in wanted}
+    pool_of = {HIDDEN_STATE: "row", WEIGHTED_STATE: "weighted", EMBEDDING: _pool(source)}
+    pools = {signal: pool for signal, pool in pool_of.items() if signal in wanted}
+    statistics = {signal: name for signal, name in _STATISTICS.items() if signal in wanted}
     needs_nll = RESPONSE_NLL in wanted
-    if not pools and not needs_nll:
+    if not (needs_nll or statistics or pools):
         return values
-    segments = source.encoded.conditional()
-    found = _run(source, Request("forward", segments, nll=needs_nll, pools=tuple(sorted(set(pools.values())))))
+    request = Request(
+        "forward",
+        source.encoded.conditional(),
+        nll=needs_nll,
+        pools=tuple(sorted(set(pools.values()))),
+        statistics=tuple(statistics.values()),
+        n_ids=len(source.models.tokenizer),
+    )
+    found = _run(source, request)
     if needs_nll:
         values[RESPONSE_NLL] = found["nll"]
+    values |= {signal: found[name] for signal, name in statistics.items()}
     for signal, pool in pools.items():
-        values[signal] = found[pool] if signal is HIDDEN_STATE else unit_rows(found[pool])
+        values[signal] = unit_rows(found[pool]) if signal is EMBEDDING else found[pool]
     return values
 
 
@@ -101,7 +135,11 @@ def _pool(source: Source) -> str:
 
 def _run(source: Source, request: Request) -> Arrays:
     store = source.model_store(
-        request.name, segments=segments_hash(request.segments), nll=request.nll, pools=list(request.pools)
+        request.name,
+        segments=segments_hash(request.segments),
+        nll=request.nll,
+        pools=list(request.pools),
+        statistics=list(request.statistics),
     )
     return run_model(
         source.models.model,

@@ -48,7 +48,8 @@ class Models:
     """What reads the rows; each part is loaded at most once.
 
     Attributes:
-        given_model: name, path or object of the causal language model; ``None`` if there is none.
+        given_model: name, path or object of the model, a causal language model or a sequence classifier; ``None`` if
+            there is none.
         given_tokenizer: the same for its tokenizer.
         given_embedder: a sentence-transformers model by name, path or object, or ``"tfidf"``.
         revision: revision of a model given by Hub id.
@@ -115,7 +116,7 @@ class Models:
 
     @cached_property
     def model(self) -> torch.nn.Module:
-        """The causal language model; one given by name is loaded in its own dtype, to this process's device."""
+        """The model; one given by name is loaded in its own dtype, to this process's device."""
         given: Any = self.given_model
         if not isinstance(given, str | Path):
             bare = getattr(given, "module", given)
@@ -154,10 +155,22 @@ class Models:
 
     @property
     def n_positions(self) -> int | None:
-        """Tokens that the model was made for, where its configuration says so."""
+        """Tokens that the model was made for, where its configuration says so.
+
+        RoBERTa and its kin count positions from after that of the padding token, so they take fewer tokens than that.
+        """
         model: Any = self.model
-        config = getattr(getattr(model, "module", model), "config", None)
-        return getattr(config.get_text_config(), "max_position_embeddings", None) if config is not None else None
+        bare = getattr(model, "module", model)
+        config = getattr(bare, "config", None)
+        n_positions = getattr(config.get_text_config(), "max_position_embeddings", None) if config is not None else None
+        if n_positions is None:
+            return None
+        skipped = (
+            layer.padding_idx + 1
+            for name, layer in bare.named_modules()
+            if name.endswith("position_embeddings") and getattr(layer, "padding_idx", None) is not None
+        )
+        return int(n_positions - max(skipped, default=0))
 
     @cached_property
     def embedder(self) -> Any:

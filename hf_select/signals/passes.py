@@ -141,9 +141,7 @@ def check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
     form, n_rows = source.row_format.form, len(source.rows)
     of_text = [signal.name for signal in wanted if pass_of(signal, source.models) in _OF_TEXT and signal != ROW_TOKENS]
     if form == "tokens" and of_text:
-        raise RowError(
-            f"The rows came as token ids and {of_text[0]!r} is read from text; give the rows before that."
-        )
+        raise RowError(f"The rows came as token ids and {of_text[0]!r} is read from text; give the rows before that.")
     if EMBEDDING in wanted and form != "tokens" and not any(embedded_texts(source)):
         raise ConfigError(
             f"None of the {n_rows} rows has a {source.embed} to embed (form {form!r}); give another embed= of "

@@ -1,4 +1,4 @@
-"""One forward pass over a batch of segments: losses where they are asked for, hidden states pooled, and nothing else.
+"""One forward pass over a batch of segments: predictions where they are asked for, hidden states pooled, nothing else.
 
 Which of the several ways a model is read in, ``way`` finds out.
 """
@@ -13,19 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hf_select.errors import ModelError, PackingError
 from hf_select.signals.identity import require_whole
 from hf_select.signals.layout import Inputs, Layout, lay_out
 from hf_select.signals.plan import Segment
+from hf_select.signals.predictions import Predictions, target_positions
+from hf_select.signals.statistic import STATISTICS, summarise
 
-POOLS = ("row", "prompt", "response")
-"""Which tokens of a segment a pooled state is the mean of: all, the context, the target."""
-
-_MAX_LOGIT_BYTES = 128 * 2**20  # float32 logits that exist at once
-_MAX_CPU_POSITIONS = 512  # positions whose logits exist at once on a CPU: twice as fast while they stay in its cache
+POOLS = ("row", "prompt", "response", "weighted")
+"""Which tokens of a segment a pooled state is the mean of: all, the context, the target, all weighted by 1..T."""
 
 
 class Way(NamedTuple):
@@ -56,61 +54,78 @@ class Reader:
     body: torch.nn.Module | None
     device: torch.device
 
-    def read(self, segments: Sequence[Segment], *, nll: bool, pools: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    def read(
+        self,
+        segments: Sequence[Segment],
+        *,
+        nll: bool,
+        statistics: Sequence[str] = (),
+        pools: Sequence[str] = (),
+        n_ids: int | None = None,
+    ) -> dict[str, NDArray[Any]]:
         """Read one batch.
 
         Args:
             segments: ``n`` segments, none of them empty.
             nll: read the mean loss over each target.
+            statistics: which other statistics of each target to read, of ``STATISTICS``.
             pools: which pooled states to read, of ``POOLS``.
+            n_ids: ids that the tokenizer knows; those beyond are never taken for the most likely token.
 
         Returns:
-            ``"nll"``: ``(n,)`` float64, nats per target token, NaN without target; each pool: ``(n, D)`` float32.
+            ``"nll"``: ``(n,)`` float64, nats per target token; each statistic ``(n,)`` float64 or ``(n, D)`` float32,
+            NaN without target; each pool: ``(n, D)`` float32.
         """
+        names = (*(("nll",) if nll else ()), *statistics)
+        needs_states = any(STATISTICS[name].needs_states for name in names)
         inputs = lay_out([np.concatenate(segment) for segment in segments], self.layout, self.device)
-        where, target_ids = _targets(segments, inputs.starts) if nll else _targets([], [])
-        hidden, logits = self._forward(inputs, where, needs_hidden=bool(pools))
-        values: dict[str, NDArray[Any]] = {}
-        if nll:
-            states = logits if self.body is None else hidden
-            losses = self._losses(states, where, target_ids)
-            values["nll"] = _mean_by_segment(losses, [len(segment.target) for segment in segments])
+        scored = segments if names else []
+        predictions, hidden = self._forward(inputs, scored, n_ids, needs_states=needs_states or bool(pools))
+        values = summarise(predictions, names) if names else {}
         for pool in pools:
             values[pool] = _pooled(hidden, segments, inputs.starts, pool)
         return values
 
+    def predict(
+        self, segments: Sequence[Segment], *, needs_states: bool = False, n_ids: int | None = None
+    ) -> Predictions:
+        """The predictions of one batch, for what needs whole distributions.
+
+        Args:
+            segments: ``n`` segments, none of them empty.
+            needs_states: keep what the head is given as well, if the model applies it itself.
+            n_ids: as in ``read``.
+
+        Returns:
+            The predictions at the targets.
+        """
+        inputs = lay_out([np.concatenate(segment) for segment in segments], self.layout, self.device)
+        return self._forward(inputs, segments, n_ids, needs_states=needs_states)[0]
+
     def _forward(
-        self, inputs: Inputs, where: torch.Tensor, *, needs_hidden: bool
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Hidden states ``(tokens, D)``, and from the model's own head the logits at ``where``."""
+        self, inputs: Inputs, segments: Sequence[Segment], n_ids: int | None, *, needs_states: bool
+    ) -> tuple[Predictions, torch.Tensor | None]:
+        """Predictions at the targets of some segments, and all hidden states ``(tokens, D)`` where there are any."""
+        where, target_ids = target_positions(segments, inputs.starts[: len(segments)])
+        counts = [len(segment.target) for segment in segments]
         if self.body is not None:
-            return self.body(**inputs.kwargs).last_hidden_state.flatten(0, 1), None
+            hidden = self.body(**inputs.kwargs).last_hidden_state.flatten(0, 1)
+            given = hidden[where.to(hidden.device)]
+            head = inner_model(self.model).get_output_embeddings()
+            target_ids = target_ids.to(given.device)
+            return Predictions(given, head, len(head.weight), target_ids, counts, given, n_ids), hidden
         kwargs = dict(inputs.kwargs)
         keeps = self.layout is not Layout.PADDED and "logits_to_keep" in forward_parameters(self.model)
         if keeps:
             kwargs["logits_to_keep"] = where.to(self.device) if len(where) else 1
-        output = self.model(**kwargs, output_hidden_states=needs_hidden)
+        output = self.model(**kwargs, output_hidden_states=needs_states)
         logits = output.logits.flatten(0, 1)
         if not keeps:
             logits = logits[where.to(logits.device)]
-        return (output.hidden_states[-1].flatten(0, 1) if needs_hidden else None), logits
-
-    def _losses(self, states: torch.Tensor | None, where: torch.Tensor, target_ids: torch.Tensor) -> NDArray[Any]:
-        """Loss of each target token in float32, a chunk of positions at a time."""
-        if states is None or not len(where):
-            return np.empty(0, dtype=np.float64)
-        head = None if self.body is None else inner_model(self.model).get_output_embeddings()
-        width = states.shape[-1] if head is None else head.weight.shape[0]
-        chunk = max(1, _MAX_LOGIT_BYTES // (4 * int(width)))
-        if states.device.type == "cpu":
-            chunk = min(chunk, _MAX_CPU_POSITIONS)
-        where, target_ids = where.to(states.device), target_ids.to(states.device)
-        losses = []
-        for start in range(0, len(where), chunk):
-            part = slice(start, start + chunk)
-            logits = states[part] if head is None else head(states[where[part]])
-            losses.append(F.cross_entropy(logits.float(), target_ids[part].to(logits.device), reduction="none"))
-        return torch.cat(losses).cpu().double().numpy()
+        hidden = output.hidden_states[-1].flatten(0, 1) if needs_states else None
+        states = None if hidden is None else hidden[where.to(hidden.device)]
+        target_ids = target_ids.to(logits.device)
+        return Predictions(logits, None, logits.shape[-1], target_ids, counts, states, n_ids), hidden
 
 
 @contextmanager
@@ -186,32 +201,16 @@ def forward_parameters(model: torch.nn.Module) -> frozenset[str]:
     return frozenset(inspect.signature(inner_model(model).forward).parameters)
 
 
-def _targets(segments: Sequence[Segment], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat positions that predict a target token, and those tokens."""
-    where = [
-        np.arange(len(segment.target)) + (start + len(segment.context) - 1)
-        for segment, start in zip(segments, starts, strict=True)
-    ]
-    target_ids = [segment.target for segment in segments]
-    if not where:
-        return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
-    return torch.from_numpy(np.concatenate(where)), torch.from_numpy(np.concatenate(target_ids).astype(np.int64))
-
-
-def _mean_by_segment(losses: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:
-    """Mean of consecutive runs, NaN for an empty run."""
-    ends = np.cumsum(counts)
-    return np.asarray(
-        [losses[end - n : end].mean() if n else np.nan for end, n in zip(ends, counts, strict=True)], dtype=np.float64
-    )
-
-
 def _pooled(hidden: torch.Tensor | None, segments: Sequence[Segment], starts: Sequence[int], pool: str) -> NDArray[Any]:
     """Mean state over part of each segment, accumulated in float32; NaN where that part is empty."""
     assert hidden is not None
     means = []
     for segment, start in zip(segments, starts, strict=True):
         border, end = start + len(segment.context), start + segment.n_tokens
+        if pool == "weighted":
+            weights = torch.arange(1, segment.n_tokens + 1, dtype=torch.float32, device=hidden.device)
+            means.append((weights / weights.sum()) @ hidden[start:end].float())
+            continue
         first, last = {"row": (start, end), "prompt": (start, border), "response": (border, end)}[pool]
         means.append(hidden[first:last].mean(0, dtype=torch.float32))
     return torch.stack(means).cpu().numpy()

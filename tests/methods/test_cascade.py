@@ -68,7 +68,8 @@ def staged(method, signals, k, seed=0) -> tuple[Signals, list[tuple[set[str], in
 
 def test_the_text_of_stages() -> None:
     first, second, third, last = parse_stages(
-        "length( prefer = 'short' ):5000 >  ifd(prefix='a > b: \"c\"', max_ifd=None, ratio=loss) : 12.5% > loss:1.5x >random"
+        "length( prefer = 'short' ):5000 >  ifd(prefix='a > b: \"c\"', max_ifd=None, ratio=loss) : 12.5% > "
+        "loss:1.5x >random"
     )
     assert (first.name, first.fields, first.keep) == ("length", {"prefer": "short"}, Budget.rows(5000))
     assert second.fields == {"prefix": 'a > b: "c"', "max_ifd": None, "ratio": "loss"}
@@ -119,7 +120,7 @@ def test_text_that_cannot_be_read_is_refused_with_the_reason(stages, message) ->
 
 
 def test_an_unknown_method_is_named_with_its_neighbours() -> None:
-    with pytest.raises(UnknownNameError, match="stages='los:5 > random': 'los:5': Unknown method 'los'. Did you mean"):
+    with pytest.raises(UnknownNameError, match=r"stages='los:5 > random': 'los:5': Unknown method 'los'\. Did you"):
         Cascade("los:5 > random")
 
 
@@ -307,8 +308,8 @@ def test_it_survives_yaml_and_is_its_fields() -> None:
 def test_the_default_can_be_made_for_both_kinds_of_model() -> None:
     assert make("cascade") == Cascade()
     assert {make_for("cascade", task).needs for task in Task} == {Cascade().needs}
-    with pytest.raises(ConfigError, match="^stages="):
+    with pytest.raises(ConfigError, match=r"^stages="):
         Cascade(stages=5)
-    with pytest.raises(ConfigError, match="^task="):
+    with pytest.raises(ConfigError, match=r"^task="):
         Cascade(task="seq2seq")
     assert isinstance(Cascade("staff:5x > loss").steps[0][1], STAFF)

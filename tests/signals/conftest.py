@@ -101,3 +101,40 @@ def plain_nll() -> Callable[[Any, Sequence[Segment]], np.ndarray]:
         return np.asarray(losses)
 
     return score
+
+
+@pytest.fixture(scope="session")
+def make_classifier() -> Callable[..., Any]:
+    """A sequence classifier of two layers with weights that are large enough to tell rows apart."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    def make(family: str = "roberta", seed: int = 0, **fields: Any) -> Any:
+        shared = {
+            "vocab_size": 320,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 130,
+            "bos_token_id": 1,
+            "eos_token_id": 1,
+            "pad_token_id": 0,
+            "num_labels": 3,
+        }
+        if family == "distilbert":
+            shared |= {"hidden_dim": 48}
+        elif family != "gpt2":
+            shared |= {"intermediate_size": 48}
+        if family in ("llama", "qwen2"):
+            shared |= {"num_key_value_heads": 4}
+        config = CONFIG_MAPPING[family](**{**shared, **fields})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = AutoModelForSequenceClassification.from_config(config)
+            for name, parameter in model.named_parameters():
+                if parameter.ndim > 1 or name.endswith("bias"):
+                    torch.nn.init.normal_(parameter, std=0.2)
+        return model.eval()
+
+    return make

@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from hf_select.errors import ModelError, RowError
-from hf_select.signals.engine import Request, is_out_of_memory, run_model
+from hf_select.signals.engine import Request, run_model
+from hf_select.signals.memory import is_out_of_memory
 from hf_select.signals.plan import Segment
 from hf_select.signals.reader import Reader
+from hf_select.signals.statistic import STATISTICS
 
 
 @pytest.fixture(autouse=True)
 def no_collection(monkeypatch) -> None:
     """A full garbage collection takes a third of a second here and frees nothing that a test needs."""
-    monkeypatch.setattr("hf_select.signals.engine.gc.collect", lambda: 0)
+    monkeypatch.setattr("hf_select.signals.memory.gc.collect", lambda: 0)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,38 @@ def test_states_change_nothing_about_losses(model, segments) -> None:
     assert set(states) == {"row"}
     assert states["row"].tobytes() == beside["row"].tobytes()
     assert np.isnan(states["row"]).all(axis=1).nonzero()[0].tolist() == [5]
+
+
+TOKEN_STATISTICS = tuple(name for name in STATISTICS if name != "nll")
+
+
+@pytest.mark.parametrize("max_tokens", [1, 13, 10_000])
+def test_statistics_depend_neither_on_batches_nor_on_the_order_of_rows(model, segments, max_tokens) -> None:
+    whole = run_model(model, Request("forward", segments, statistics=TOKEN_STATISTICS, pools=("weighted",)))
+    order = np.random.default_rng(0).permutation(len(segments))
+    shuffled = Request("forward", [segments[row] for row in order], statistics=TOKEN_STATISTICS, pools=("weighted",))
+    found = run_model(model, shuffled, max_tokens_per_batch=max_tokens)
+    assert len(found) == 8
+    for name, values in whole.items():
+        np.testing.assert_allclose(found[name], values[order], atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", TOKEN_STATISTICS)
+def test_a_statistic_is_the_same_whatever_is_read_beside_it(model, segments, name) -> None:
+    alone = run_model(model, Request("forward", segments, nll=False, statistics=(name,)))
+    assert set(alone) == {name}
+    beside = run_model(model, Request("forward", segments, statistics=TOKEN_STATISTICS, pools=("row", "weighted")))
+    assert alone[name].tobytes() == beside[name].tobytes()
+    assert np.isnan(alone[name]).reshape(len(segments), -1).all(axis=1).nonzero()[0].tolist() == [5, 9]
+    losses = run_model(model, Request("forward", segments))["nll"]
+    assert losses.tobytes() == beside["nll"].tobytes()
+
+
+def test_statistics_of_nothing(model) -> None:
+    empty = [Segment(np.empty(0, np.int32), np.empty(0, np.int32))] * 2
+    found = run_model(model, Request("forward", empty, nll=False, statistics=("min_margin", "gradient_sketch")))
+    assert {name: values.shape for name, values in found.items()} == {"min_margin": (2,), "gradient_sketch": (2, 1024)}
+    assert all(np.isnan(values).all() for values in found.values())
 
 
 def test_a_model_that_ignores_context_gives_the_same_loss_alone(make_model, segments) -> None:
@@ -127,6 +161,14 @@ def test_a_model_of_nan_stops_in_the_first_batch(make_model, segments) -> None:
         broken.model.norm.weight.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"no finite loss for any of the first \d+ rows \(row ids \["):
         run_model(broken, Request("forward", segments))
+
+
+def test_a_model_of_nan_has_no_statistic_either(make_model, segments) -> None:
+    broken = make_model("llama")
+    with torch.no_grad():
+        broken.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(ModelError, match="no finite min margin for any"):
+        run_model(broken, Request("forward", segments, nll=False, statistics=("min_margin",)))
 
 
 def test_one_row_of_nan_stays_nan_and_is_counted(make_model, segments, plain_nll, caplog) -> None:

@@ -8,9 +8,23 @@ from hf_select.errors import ConfigError, ModelError
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.engine import Reader
 from hf_select.signals.forward import answer_alone_signals, forward_signals
-from hf_select.signals.keys import ANSWER_ALONE_NLL, RESPONSE_NLL, RESPONSE_TOKENS, answer_alone_nll
+from hf_select.signals.keys import (
+    ANSWER_ALONE_NLL,
+    GRADIENT_SKETCH,
+    MAX_TOKEN_ENTROPY,
+    MIN_TOKEN_MARGIN,
+    RESPONSE_NLL,
+    RESPONSE_TOKENS,
+    TOKEN_ENTROPY,
+    TOKEN_MARGIN,
+    TOP_TOKEN_NLL,
+    WEIGHTED_STATE,
+    answer_alone_nll,
+)
 from hf_select.signals.models import Models
 from hf_select.signals.source import Options, Source
+
+STATISTICS = [TOKEN_ENTROPY, MAX_TOKEN_ENTROPY, TOP_TOKEN_NLL, TOKEN_MARGIN, MIN_TOKEN_MARGIN, GRADIENT_SKETCH]
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +89,37 @@ def test_a_value_does_not_depend_on_what_else_was_asked(models, rows) -> None:
     from hf_select.signals.keys import EMBEDDING, HIDDEN_STATE
 
     alone = forward_signals([RESPONSE_NLL], source(rows, models))
-    beside = forward_signals([RESPONSE_NLL, EMBEDDING, HIDDEN_STATE], source(rows, models))
+    beside = forward_signals([*STATISTICS, RESPONSE_NLL, EMBEDDING, HIDDEN_STATE], source(rows, models))
     only = forward_signals([EMBEDDING], source(rows, models))
     assert alone[RESPONSE_NLL].tobytes() == beside[RESPONSE_NLL].tobytes()
     assert only[EMBEDDING].tobytes() == beside[EMBEDDING].tobytes()
+
+
+def test_token_statistics_states_and_sketches_come_with_the_losses(models, rows, tokenizer, monkeypatch) -> None:
+    wanted = [*STATISTICS, RESPONSE_NLL, WEIGHTED_STATE]
+    n_read = []
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda self, batch, **kw: n_read.append(len(batch)) or read(self, batch, **kw))
+    models.way  # noqa: B018 (finding it reads a probe)
+    n_read.clear()
+    found = forward_signals(wanted, source(rows, models, template="Q: {prompt} A:"))
+    assert sum(n_read) == len(rows)  # one run for all of them
+    assert {signal: found[signal].shape[1:] for signal in (WEIGHTED_STATE, GRADIENT_SKETCH)} == {
+        WEIGHTED_STATE: (32,), GRADIENT_SKETCH: (1024,),
+    }  # fmt: skip
+    for row_id, row in enumerate(rows):
+        prompt, response = tokenizer(f"Q: {row.prompt} A:").input_ids, tokenizer(row.response).input_ids
+        if not response:
+            assert all(np.isnan(found[signal][row_id]).all() for signal in STATISTICS)
+            continue
+        with torch.no_grad():
+            logits = models.model(input_ids=torch.tensor([prompt + response]), use_cache=False).logits[0]
+        probabilities = logits[len(prompt) - 1 : -1].softmax(-1)[:, : len(tokenizer)]
+        first, second = probabilities.topk(2, dim=-1).values.unbind(-1)
+        assert found[TOP_TOKEN_NLL][row_id] == pytest.approx(float(-first.log().mean()), abs=1e-5)
+        assert found[TOKEN_MARGIN][row_id] == pytest.approx(float((first - second).mean()), abs=1e-5)
+        assert found[MIN_TOKEN_MARGIN][row_id] == pytest.approx(float((first - second).min()), abs=1e-5)
+    assert (found[TOKEN_ENTROPY] <= found[MAX_TOKEN_ENTROPY])[np.isfinite(found[TOKEN_ENTROPY])].all()
 
 
 def test_finished_passes_are_read_from_the_store(models, rows, tmp_path, monkeypatch) -> None:

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from hf_select.errors import ModelError
-from hf_select.signals import reader as reader_module
+from hf_select.signals import predictions
 from hf_select.signals.layout import Layout
 from hf_select.signals.reader import Reader, Way, reader
+from hf_select.signals.sketch import signs
+from hf_select.signals.statistic import STATISTICS
 from hf_select.training import PACKED_ATTENTION, packed_attention
 
 PACKED = Way(Layout.PACKED, True)
@@ -39,6 +41,73 @@ def test_all_ways_agree(layout, applies_head, make_model, segments, plain_nll) -
             np.testing.assert_allclose(found[pool][index], part.mean(0).numpy(), atol=1e-5)
 
 
+def plain_statistics(model, segment) -> dict[str, np.ndarray]:
+    """Statistics of one row that the model reads alone, in float64 and without anything shared."""
+    ids = torch.tensor(np.concatenate(segment)[None].astype(np.int64))
+    with torch.no_grad():
+        output = model(input_ids=ids, use_cache=False, output_hidden_states=True)
+    part = slice(len(segment.context) - 1, -1)
+    logits, states = output.logits[0, part].double().numpy(), output.hidden_states[-1][0, part].double().numpy()
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    ranked = np.sort(probabilities, axis=1)
+    entropies, margins = -(probabilities * np.log(probabilities)).sum(axis=1), ranked[:, -1] - ranked[:, -2]
+    errors = probabilities - np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)]
+    cpu = torch.device("cpu")
+    of_tokens, of_states = signs(errors.shape[1], 1, cpu).numpy(), signs(states.shape[1], 2, cpu).numpy()
+    return {
+        "mean_entropy": entropies.mean(),
+        "max_entropy": entropies.max(),
+        "top_nll": -np.log(ranked[:, -1]).mean(),
+        "mean_margin": margins.mean(),
+        "min_margin": margins.min(),
+        "gradient_sketch": (of_tokens.T @ (errors.T @ states / len(errors)) @ of_states).ravel(),
+    }
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("applies_head", [True, False])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_statistics_agree_in_all_ways(family, layout, applies_head, make_model, segments) -> None:
+    model = make_model(family).eval()
+    names = [name for name in STATISTICS if name != "nll"]
+    scored = readable(segments)
+    with reader(model, Way(layout, applies_head)) as ready:
+        found = ready.read(scored, nll=False, statistics=names, pools=("weighted",))
+    assert set(found) == {*names, "weighted"}
+    assert len(names) == 6
+    for index, segment in enumerate(scored):
+        ids = torch.tensor(np.concatenate(segment)[None].astype(np.int64))
+        with torch.no_grad():
+            states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0].double().numpy()
+        weighted = np.average(states, axis=0, weights=np.arange(1, len(states) + 1))
+        np.testing.assert_allclose(found["weighted"][index], weighted, atol=1e-5)
+        if not len(segment.target):
+            assert all(np.isnan(found[name][index]).all() for name in names)
+            continue
+        for name, expected in plain_statistics(model, segment).items():
+            np.testing.assert_allclose(found[name][index], expected, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("applies_head", [True, False])
+def test_predictions_are_those_of_the_model(applies_head, make_model, segments) -> None:
+    model = make_model("llama").eval()
+    scored = readable(segments)
+    with reader(model, Way(Layout.PACKED, applies_head)) as ready:
+        predictions = ready.predict(scored, needs_states=True)
+        assert (ready.predict(scored).states is None) == (not applies_head)  # the model's own head costs more
+        found = [predictions.read(part) for part in predictions.segments]
+    assert predictions.counts == [len(segment.target) for segment in scored]
+    for positions, segment in zip(found, scored, strict=True):
+        ids = torch.tensor(np.concatenate(segment)[None].astype(np.int64))
+        with torch.no_grad():
+            output = model(input_ids=ids, use_cache=False, output_hidden_states=True)
+        part = slice(len(segment.context) - 1, segment.n_tokens - 1)
+        torch.testing.assert_close(positions.log_probs, output.logits[0, part].log_softmax(-1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(positions.states, output.hidden_states[-1][0, part], atol=1e-5, rtol=0)
+        assert positions.target_ids.tolist() == segment.target.tolist()
+
+
 def test_logits_are_read_in_chunks(make_model, segments, monkeypatch) -> None:
     model = make_model("llama")
     widths = []
@@ -46,7 +115,7 @@ def test_logits_are_read_in_chunks(make_model, segments, monkeypatch) -> None:
     with reader(model, PACKED) as ready:
         whole = ready.read(readable(segments), nll=True)["nll"]
         widths.clear()
-        monkeypatch.setattr(reader_module, "_MAX_LOGIT_BYTES", 4 * 320 * 7)
+        monkeypatch.setattr(predictions, "_MAX_LOGIT_BYTES", 4 * 320 * 7)
         chunked = ready.read(readable(segments), nll=True)["nll"]
     n_targets = sum(len(segment.target) for segment in segments)
     assert max(widths) == 7

@@ -34,7 +34,8 @@ class STAFF(Method):
 
     Attributes:
         measure: what effort is: the norm of the gradient of the last layer's value projection
-            (``"last_value_projection"``) or of LoRA's B there (``"lora_b"``), of all layers (``"all"``), or the loss.
+            (``"last_value_projection"``), of LoRA's B there (``"lora_b"``) or of all trained parameters (``"all"``), or
+            the ``"loss"``.
         n_strata: strata of draft effort; empty ones are dropped.
         n_verified: rows of each stratum that the target reads; a stratum that has no more rows than that is not
             verified and gets an equal share of what is left.
@@ -64,6 +65,7 @@ class STAFF(Method):
         The target reads the verified rows alone, where the published script scores the whole pool on it; so scores are
         divided by their means over the verified rows instead of being scaled to 0..1 over all rows. What rounding down
         leaves goes to the strata in proportion to their remaining rows, where the script draws those picks at random.
+        The script's measure is ``"lora_b"``, a random sketch of the default one.
     """
 
     name = "staff"

@@ -86,7 +86,7 @@ class ZIP(Texted):
             looked_at = _densest(sizes, self.k1)
             sizes.update(zip(looked_at, self._sizes(picked, [texts[place] for place in looked_at]), strict=True))
             n_last = min(self.k2, max(1, len(sizes) // 5))
-            last = sorted(_densest({place: sizes[place] for place in looked_at}, n_last))
+            last = _densest({place: sizes[place] for place in looked_at}, n_last)
             n_picks = min(max(1, n_last * self.k3 // self.k2), len(last), k - len(positions))
             for place, size in self._round({place: texts[place] for place in last}, n_picks):
                 positions.append(place)
@@ -103,7 +103,7 @@ class ZIP(Texted):
         """The third stage.
 
         Args:
-            texts: text of each row by its position, ascending; what is picked is taken out.
+            texts: text of each row by its position; what is picked is taken out.
             n_picks: how many to pick, at most the number of texts.
 
         Returns:

@@ -45,8 +45,8 @@ def most_informative_batch(
         rng: thins the table, one draw per pick once it is full.
 
     Returns:
-        ``(j,)`` positions in the order of picking, ``j <= k``, and ``(j,)`` the gain of each in nats. Exact for the
-        first picks, until ``C`` to their number exceeds ``n_configurations``.
+        ``(j,)`` positions in the order of picking, ``j <= k``, and ``(j,)`` the gain of each in nats: exact as
+        long as ``C`` to the number of earlier picks does not exceed ``n_configurations``.
 
     Source:
         Kirsch et al. 2019, algorithm 1.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from hf_select.signals.keys import Signal, Values
+from hf_select.signals.gradients.effort import effort_values
+from hf_select.signals.gradients.less import Influence, less_influence_values
+from hf_select.signals.keys import Signal, Values, less_influence
 from hf_select.signals.source import Source
 
 
@@ -17,6 +19,13 @@ def gradient_signals(wanted: Collection[Signal[Any]], source: Source) -> Values:
         source: rows and models.
 
     Returns:
-        Their arrays.
+        Their arrays; NaN where a row has no target token, or no label.
     """
-    raise NotImplementedError
+    values: Values = {}
+    for signal in sorted(wanted, key=lambda signal: signal.name):
+        parameters = signal.parameters
+        if "update" in parameters and signal == less_influence(**parameters):
+            values[signal] = less_influence_values(Influence(**parameters), source)
+        else:
+            values[signal] = effort_values(parameters["measure"], parameters["model"], source)
+    return values

@@ -21,5 +21,5 @@ def test_the_largest_predicted_loss_comes_first() -> None:
 
 def test_where_labels_are_there_it_sends_to_the_loss_itself() -> None:
     assert make_for("learning_loss", Task.CLASSIFICATION) == LearningLoss()
-    with pytest.raises(TaskError, match="'learning_loss' does not serve causal_lm models: .* take 'loss'"):
+    with pytest.raises(TaskError, match=r"'learning_loss' does not serve causal_lm models: .* take 'loss'"):
         make_for("learning_loss", Task.CAUSAL_LM)

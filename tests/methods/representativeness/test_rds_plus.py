@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hf_select.errors import ConfigError
+from hf_select.methods.representativeness import rds_plus as module
 from hf_select.methods.representativeness.rds_plus import RDSPlus, cosines, round_robin
 from hf_select.signals.keys import PENULTIMATE_STATE, WEIGHTED_STATE
 from hf_select.signals.table import Signals
@@ -79,7 +80,7 @@ def test_cosines_of_more_rows_than_a_chunk_are_all_there(monkeypatch):
     rng = np.random.default_rng(3)
     aims, rows = rng.normal(size=(3, 8)), rng.normal(size=(50, 8))
     whole = cosines(aims, rows)
-    monkeypatch.setattr("hf_select.methods.representativeness.rds_plus._CHUNK_VALUES", 60)
+    monkeypatch.setattr(module, "_CHUNK_VALUES", 60)
     np.testing.assert_array_equal(cosines(aims, rows), whole)
     assert whole.shape == (3, 50)
 

@@ -1,0 +1,82 @@
+"""The output folder: nothing in it changes before everything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_select.errors import ConfigError
+
+_UNFINISHED = ".unfinished"
+_OURS = (
+    "selection.json", "scores.parquet", "subset.parquet", "subset.jsonl", "report.md", "plots",
+    "compare.json", "overlap.json", "overlap.png", "overlap.csv", "selections",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Output:
+    """A folder that a command fills in one go.
+
+    Files are written below ``.unfinished`` in it and moved up at the end, the record last, so that a run that was cut
+    off leaves nothing that looks like a result.
+
+    Attributes:
+        folder: where the results go.
+        overwrite: replace the results of a command that lie there; any other file stays.
+    """
+
+    folder: Path
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """Refuse a folder that cannot be filled, before long work.
+
+        Raises:
+            ConfigError: if it is a file, holds something and ``overwrite`` was not given, or cannot be written.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ConfigError(f"--output_dir {self.folder} is a file; give a folder.")
+        there = sorted(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else []
+        there = [name for name in there if name != _UNFINISHED]
+        if there and not self.overwrite:
+            raise ConfigError(
+                f"--output_dir {self.folder} is not empty (it holds {', '.join(there[:3])}"
+                f"{' ...' if len(there) > 3 else ''}). Give another folder, or --overwrite to replace results there."
+            )
+        parent = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise ConfigError(f"--output_dir {self.folder} cannot be written ({parent}); give another folder.")
+
+    @contextlib.contextmanager
+    def filled(self, *, last: str) -> Iterator[Path]:
+        """Write the results.
+
+        Args:
+            last: name of the record, which is moved into place last.
+
+        Yields:
+            Path: the folder to write to.
+        """
+        staging = self.folder / _UNFINISHED
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+            for name in (last, *_OURS):
+                _remove(self.folder / name)
+            for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
+                path.replace(self.folder / path.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""Whose token is it: where the tokens of each sample lie on a flattened axis of a batch.
+
+padded      flat axis  a a a . b b b b      starts [0 4]   lengths [4 4]    (padding carries no gradient)
+packed      flat axis  a a a b b b b        starts [0 3]   lengths [3 4]
+targets     flat axis  a b b                starts [0 1]   lengths [1 2]    (positions whose logits are computed)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import torch
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The span of each of ``n`` samples on a flat axis; spans follow one another and leave nothing out.
+
+    Attributes:
+        lengths: positions of each sample.
+    """
+
+    lengths: tuple[int, ...]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples."""
+        return len(self.lengths)
+
+    @cached_property
+    def n_flat(self) -> int:
+        """Positions of all samples."""
+        return sum(self.lengths)
+
+    def by_sample(self, flat: torch.Tensor) -> torch.Tensor:
+        """One row per sample, filled up with zeros.
+
+        Args:
+            flat: ``(n_flat, ...)``.
+
+        Returns:
+            ``(n, longest, ...)``; a view where all spans have one length.
+        """
+        if len(set(self.lengths)) == 1:
+            return flat.reshape(self.n_samples, self.lengths[0], *flat.shape[1:])
+        index, beyond = self._places(flat.device)
+        rows = flat[index]
+        return rows.masked_fill_(beyond.reshape(*beyond.shape, *[1] * (flat.ndim - 1)), 0)
+
+    def sample_of(self, device: torch.device) -> torch.Tensor:
+        """``(n_flat,)`` sample that each position belongs to.
+
+        Args:
+            device: where the result goes.
+
+        Returns:
+            int64 numbers from 0.
+        """
+        lengths = torch.tensor(self.lengths, device=device)
+        return torch.repeat_interleave(torch.arange(self.n_samples, device=device), lengths)
+
+    def _places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flat position of each place ``(n, longest)``, and which places lie beyond a sample's end."""
+        lengths = torch.tensor(self.lengths, device=device)[:, None]
+        starts = torch.tensor([0, *accumulate(self.lengths)][:-1], device=device)[:, None]
+        places = torch.arange(max(self.lengths), device=device)[None]
+        beyond = places >= lengths
+        return (starts + places).masked_fill_(beyond, 0), beyond
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """The flat axes that tensors of one forward pass may have.
+
+    Attributes:
+        tokens: spans of all tokens, padding included.
+        others: spans of parts: of the positions whose logits are computed, or one position per sample.
+    """
+
+    tokens: Spans
+    others: tuple[Spans, ...] = ()
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of the batch."""
+        return self.tokens.n_samples
+
+    def spans_of(self, shape: Sequence[int]) -> tuple[Spans, int] | None:
+        """The axis along which a tensor's positions belong to samples.
+
+        Args:
+            shape: the tensor's shape without its last dimension.
+
+        Returns:
+            The spans and how many leading dimensions make up their axis; ``None`` if the shape fits none of them.
+        """
+        sizes = list(accumulate(shape, lambda left, right: left * right))
+        for spans in (self.tokens, *self.others):
+            if spans.n_flat in sizes:
+                return spans, sizes.index(spans.n_flat) + 1
+        if self.n_samples == 1 and sizes:  # whatever it is, it can only belong to the one sample
+            return Spans((sizes[-1],)), len(sizes)
+        return None

@@ -1,0 +1,66 @@
+"""The output folder: filled in one go, or left as it was."""
+
+import pytest
+
+from hf_select.cli.output import Output
+from hf_select.errors import ConfigError
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def fill(output, *files):
+    """Write files that hold their own names; one named ``interrupt`` ends the process's work."""
+    with output.filled(last="selection.json") as folder:
+        for file in files:
+            if file == "interrupt":
+                raise KeyboardInterrupt
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(file)
+
+
+def test_a_new_folder_is_filled(tmp_path):
+    output = Output(tmp_path / "a" / "b")
+    output.check()
+    fill(output, "selection.json", "plots/map.png")
+    assert names(tmp_path / "a" / "b") == ["plots", "plots/map.png", "selection.json"]
+
+
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path):
+    output = Output(tmp_path, overwrite=True)
+    fill(output, "selection.json", "report.md")
+    (tmp_path / "selection.json").write_text("before")
+    with pytest.raises(KeyboardInterrupt):
+        fill(output, "selection.json", "interrupt")
+    assert names(tmp_path) == ["report.md", "selection.json"]
+    assert (tmp_path / "selection.json").read_text() == "before"
+
+
+def test_the_remains_of_a_killed_run_are_no_content(tmp_path):
+    (tmp_path / ".unfinished").mkdir()
+    (tmp_path / ".unfinished" / "report.md").write_text("torn")
+    output = Output(tmp_path)
+    output.check()
+    fill(output, "selection.json")
+    assert names(tmp_path) == ["selection.json"]
+
+
+def test_overwriting_takes_away_what_other_commands_wrote_and_nothing_else(tmp_path):
+    fill(Output(tmp_path), "selection.json", "plots/map.png", "subset.jsonl")
+    (tmp_path / "mine.txt").write_text("mine")
+    output = Output(tmp_path, overwrite=True)
+    output.check()
+    with output.filled(last="compare.json") as folder:
+        (folder / "compare.json").write_text("{}")
+    assert names(tmp_path) == ["compare.json", "mine.txt"]
+
+
+def test_folders_that_cannot_be_filled(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        Output(tmp_path / "file").check()
+    with pytest.raises(ConfigError, match=r"is not empty \(it holds file\)"):
+        Output(tmp_path).check()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Output(tmp_path / "file" / "below").check()

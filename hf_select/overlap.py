@@ -117,7 +117,7 @@ def overlap(selections: Mapping[str, Selection], *, n_candidates: int | None = N
         >>> import numpy as np
         >>> def kept(*rows):
         ...     return Selection(np.array(rows), np.zeros(len(rows)), n_rows=10)
-        >>> overlap({"a": kept(0, 1), "b": kept(1, 2)}).fraction[0, 1]
+        >>> float(overlap({"a": kept(0, 1), "b": kept(1, 2)}).fraction[0, 1])
         0.5
     """
     n_rows = sorted({selection.n_rows for selection in selections.values()})

@@ -70,7 +70,8 @@ def select(
         companions: see ``extract``.
         columns: see ``extract``.
         reference: rows to aim at (validation rows), one dataset or one per task, for the methods that need them.
-        candidates: rows that may be picked: ``(N,)`` bool or row ids; all by default.
+        candidates: rows that may be picked: ``(N,)`` bool or row ids; all by default. Signals are read for these and
+            the labelled rows alone.
         labelled: rows that are in use already: ``(N,)`` bool or row ids; none by default.
         on_invalid: leave out rows without a finite score (``"exclude"``), or stop with ``InvalidScoresError``
             (``"error"``).
@@ -84,7 +85,7 @@ def select(
     """
     models = Models(model, tokenizer, embedder, revision, as_task(task), as_companions(companions))
     method = make_for(method, models.task) if isinstance(method, str) else method
-    extraction = Extraction(dataset, models, columns, Options(**options), labelled, reference)
+    extraction = Extraction(dataset, models, columns, Options(**{"seed": seed, **options}), labelled, reference)
     mask = row_mask(candidates, len(dataset), "candidates")
     return select_from(extraction, method, Budget.parse(budget), seed=seed, candidates=mask, on_invalid=on_invalid)
 

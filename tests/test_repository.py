@@ -76,7 +76,13 @@ def test_methods_know_no_model_and_nothing_imports_the_recipes():
             ours = {module for module in modules if module.startswith("hf_select.")}
             assert all(
                 module.startswith(
-                    ("hf_select.methods", "hf_select.signals.keys", "hf_select.signals.table", "hf_select.errors")
+                    (
+                        "hf_select.methods",
+                        "hf_select.signals.keys",
+                        "hf_select.signals.table",
+                        "hf_select.budget",
+                        "hf_select.errors",
+                    )
                 )
                 for module in ours
             ), path

@@ -70,7 +70,7 @@ def test_rows_come_in_pairs(n_rows):
 
 def test_a_grammar_that_ends_is_said(monkeypatch):
     monkeypatch.setattr("hf_select.demo.planted_bug._MAX_DRAWS_PER_FUNCTION", 1)
-    with pytest.raises(ConfigError, match="gave only [0-9]+ of 2000 functions"):
+    with pytest.raises(ConfigError, match=r"gave only \d+ of 2000 functions"):
         build_planted_bugs(0, 4000)
 
 

@@ -90,7 +90,7 @@ def test_shares_that_leave_nothing_are_refused(fields, message):
 
 def test_too_few_groups_for_three_parts_are_refused():
     texts, _, labels = rows(40, 20)
-    with pytest.raises(ConfigError, match="validation split has no rows .*too few groups"):
+    with pytest.raises(ConfigError, match=r"validation split has no rows .*too few groups"):
         split_rows(texts, [0] * 40, labels, Shares(0.2, 0.2, 0.1, 1), rng())
 
 

@@ -89,7 +89,7 @@ def make_for(name: str, task: Task, **fields: Any) -> Method:
     Args:
         name: a key of ``METHODS``.
         task: the kind of model.
-        **fields: fields of that method; a field ``task`` is set to ``task`` unless it is given.
+        **fields: fields of that method; its field ``task``, where it has one, is ``task``.
 
     Returns:
         The method.
@@ -104,4 +104,4 @@ def make_for(name: str, task: Task, **fields: Any) -> Method:
     if task not in method.tasks:
         raise TaskError(f"{name!r} does not serve {task.value} models: {method.unsuited[task]}")
     has_task = any(field.name == "task" for field in dataclass_fields(method))  # type: ignore[arg-type]
-    return make(name, **({"task": task.value, **fields} if has_task else fields))
+    return make(name, **({"task": task.value} if has_task else {}), **fields)

@@ -94,7 +94,7 @@ class Method(ABC):
 
     @property
     def needs_at_first(self) -> frozenset[Signal[Any]]:
-        """Signals that must be read for all rows; the rest of ``needs`` is asked for with ``wants``."""
+        """Signals that are read for all candidates and labelled rows; ``wants`` asks for the rest of ``needs``."""
         return self.needs
 
     def wants(self, signals: Signals, k: int, rng: np.random.Generator) -> Want | None:  # noqa: ARG002

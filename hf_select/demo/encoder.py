@@ -55,7 +55,8 @@ def train_encoder_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     from tokenizers.processors import TemplateProcessing
 
     tokenizer = train_tokenizer(texts, _VOCABULARY)
-    tokenizer.add_special_tokens({"bos_token": _CLS, "cls_token": _CLS, "sep_token": _SEP, "mask_token": _MASK})
+    special = {"bos_token": _CLS, "eos_token": _SEP, "cls_token": _CLS, "sep_token": _SEP, "mask_token": _MASK}
+    tokenizer.add_special_tokens(special)
     frame = [(token, tokenizer.get_vocab()[token]) for token in (_CLS, _SEP)]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{_CLS} $A {_SEP}", pair=f"{_CLS} $A {_SEP} $B {_SEP}", special_tokens=frame

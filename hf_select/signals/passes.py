@@ -16,7 +16,21 @@ from hf_select.signals.embedding import embedded_texts, embedding_signals
 from hf_select.signals.forward import answer_alone_signals, forward_signals
 from hf_select.signals.generation import generation_signals
 from hf_select.signals.gradients.signals import gradient_signals
-from hf_select.signals.keys import EMBEDDING, RESPONSE_NLL, ROW_TOKENS, Pass, Signal, Task, Values
+from hf_select.signals.keys import (
+    EMBEDDING,
+    GRADIENT_SKETCH,
+    MAX_TOKEN_ENTROPY,
+    MIN_TOKEN_MARGIN,
+    RESPONSE_NLL,
+    ROW_TOKENS,
+    TOKEN_ENTROPY,
+    TOKEN_MARGIN,
+    TOP_TOKEN_NLL,
+    Pass,
+    Signal,
+    Task,
+    Values,
+)
 from hf_select.signals.loss_prediction import loss_prediction_signals
 from hf_select.signals.models import Models
 from hf_select.signals.perturbed import perturbed_signals
@@ -42,6 +56,12 @@ PASSES: dict[Pass, Callable[[Collection[Signal[Any]], Source], Values]] = {
 _OF_A_CAUSAL_LM = frozenset({Pass.FORWARD, Pass.ANSWER_ALONE, Pass.GENERATION})
 _OF_A_CLASSIFIER = frozenset({Pass.CLASSIFIER, Pass.PERTURBED, Pass.LOSS_PREDICTION})
 _OF_TEXT = frozenset({Pass.TEXT, Pass.EMBEDDING, Pass.PERTURBED, Pass.DEMONSTRATIONS, Pass.GENERATION})
+_OF_RESPONSES = frozenset(
+    {
+        *(RESPONSE_NLL, TOP_TOKEN_NLL, TOKEN_ENTROPY, MAX_TOKEN_ENTROPY, TOKEN_MARGIN, MIN_TOKEN_MARGIN),
+        GRADIENT_SKETCH,
+    }
+)
 _WITHOUT_A_MODEL = frozenset({Pass.TEXT, Pass.EMBEDDING})
 
 
@@ -108,6 +128,8 @@ def require_means(signal: Signal[Any], models: Models) -> None:
     if not keys.is_known(signal):
         raise ConfigError(f"extract cannot read signal {signal.name!r}; hf_select.signals.keys lists what it reads.")
     missing = None
+    if signal.read_in is Pass.DEMONSTRATIONS and models.companions.language_model is not None:
+        return
     if signal == EMBEDDING and models.given_embedder is None and models.given_model is None:
         missing = "embedder= (a sentence-transformers model, or 'tfidf' for none), or model="
     elif (signal != EMBEDDING and signal.read_in not in _WITHOUT_A_MODEL) and models.given_model is None:
@@ -147,7 +169,7 @@ def check_rows(wanted: Collection[Signal[Any]], source: Source) -> None:
             f"None of the {n_rows} rows has a {source.embed} to embed (form {form!r}); give another embed= of "
             f"'prompt', 'response' and 'both'."
         )
-    scores = any(signal == RESPONSE_NLL or signal.read_in is Pass.ANSWER_ALONE for signal in wanted)
+    scores = any(signal in _OF_RESPONSES or signal.read_in is Pass.ANSWER_ALONE for signal in wanted)
     if not scores:
         return
     if not any(row.response or row.ids for row in source.rows):

@@ -47,6 +47,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigError(f"{name}={value!r} must be a whole number of at least 1.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(f"seed={self.seed!r} must be a whole number of at least 0.")
         if self.embed not in (None, "prompt", "response", "both"):
             raise ConfigError(f"embed={self.embed!r} must be 'prompt', 'response' or 'both'.")
 

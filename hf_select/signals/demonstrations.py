@@ -63,7 +63,8 @@ def _check(signal: Signal[Any], source: Source) -> None:
 def _with_language_model(source: Source) -> Source:
     """The source with the model that answers: the companion, or the model itself where it writes text."""
     if source.models.companions.language_model is not None:
-        return replace(source, models=source.models.language)
+        options = replace(source.options, max_length=None)  # that is the classifier's; the companion has its own limit
+        return replace(source, models=source.models.language, options=options)
     if source.models.task is Task.CAUSAL_LM:
         return source
     raise ConfigError(

@@ -105,3 +105,16 @@ def test_a_real_model_reads_demonstrations(shared_data) -> None:
     entropies = [-(one * np.log(one)).sum(axis=-1) for one in (distributions.mean(axis=0), distributions)]
     assert found[signal][0] == pytest.approx((entropies[0] - entropies[1].mean(axis=0)).mean(), abs=1e-5)
     assert found[signal][0] > 1e-3
+
+
+def test_the_length_of_a_classifiers_rows_does_not_bound_what_the_companion_reads(
+    some, make_model, make_classifier, tokenizer
+) -> None:
+    models = Models(
+        make_classifier(), tokenizer, companions=Companions(language_model=(make_model("llama"), tokenizer))
+    )
+    whole, short = (
+        demonstration_signals([PROBABILITIES], source(some, models, max_length=length))[PROBABILITIES]
+        for length in (None, 4)
+    )
+    assert whole.tobytes() == short.tobytes()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class SelectionCallback(TrainerCallback, ExportableState):
             default the tokenised training dataset itself (``input_ids``, ``labels``).
         columns: see ``extract``.
         embedder: see ``extract``.
-        companions: see ``extract``.
+        companions: see ``extract``; the optimiser is the ``Trainer``'s.
         labelled: rows that are never picked; see ``extract``.
         pool_fraction: share of the rows, drawn anew each time, that is scored and picked from.
         seed: the only source of randomness; every selection has its own stream of it.
@@ -129,7 +130,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._sampler, self.ledger = LiveSampler(_own_sampler(train_dataloader)), []
         train_dataloader.set_sampler(self._sampler)
         require_whole(model)
-        models = Models(model, processing_class, self._given["embedder"], companions=self._companions)
+        companions = replace(self._companions, optimizer=kwargs["optimizer"])  # read as it stands
+        models = Models(model, processing_class, self._given["embedder"], companions=companions)
         dataset = self._rows(train_dataloader.dataset)
         self._extraction = Extraction(
             dataset, models, self._given["columns"], self._options, self._given["labelled"], self._given["reference"]

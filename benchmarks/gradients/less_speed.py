@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -134,10 +134,15 @@ class Ours:
         return sums[:, 0] / np.sqrt(sums[:, 1])
 
 
-def best(
-    runs: Mapping[str, Callable[[], Any]], n_turns: int
-) -> tuple[dict[str, float], dict[str, list[float]], dict[str, Any]]:
+class Timed(NamedTuple):
     """Best time of each run over alternating turns, all times, and what it found."""
+
+    best: dict[str, float]
+    turns: dict[str, list[float]]
+    found: dict[str, Any]
+
+
+def timed(runs: Mapping[str, Callable[[], Any]], n_turns: int) -> Timed:
     times: dict[str, list[float]] = {name: [] for name in runs}
     found: dict[str, Any] = {}
     for _ in range(n_turns):
@@ -145,7 +150,7 @@ def best(
             start = time.process_time()
             found[name] = run()
             times[name].append(time.process_time() - start)
-    return {name: min(values) for name, values in times.items()}, times, found
+    return Timed({name: min(values) for name, values in times.items()}, times, found)
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
@@ -156,49 +161,58 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 def measure(setting: Setting, args: argparse.Namespace) -> dict[str, Any]:
     """The three comparisons."""
     ours = Ours(setting, args.max_tokens_per_batch)
-    runs: dict[str, Callable[[], Any]] = {
-        "forward, batch 1": lambda: forward(setting),
-        "gradients, loop": lambda: looped(setting, setting.pool, gamma=False),
-        "gradients, hooks": ours.gradients,
-    }
-    seconds, turns, found = best(runs, args.n_turns)
-    rows = found["gradients, loop"]
-    error = float((rows - found["gradients, hooks"]).norm() / rows.norm())
+    gradients = timed(
+        {
+            "forward, batch 1": lambda: forward(setting),
+            "gradients, loop": lambda: looped(setting, setting.pool, gamma=False),
+            "gradients, hooks": ours.gradients,
+        },
+        args.n_turns,
+    )
+    rows = gradients.found["gradients, loop"]
     targets = looped(setting, setting.reference, gamma=False)
-
-    generator = torch.Generator().manual_seed(0)
-    signs = torch.randint(0, 2, (rows.shape[1], N_DIMENSIONS), generator=generator, dtype=torch.int8).float()
-    signs = signs.mul_(2).sub_(1).div_(N_DIMENSIONS**0.5)
+    signs = draw_signs(rows.shape[1])
     projection = SparseProjection(N_DIMENSIONS, n_copies=4)
-    runs = {"projection, dense": lambda: dense(rows, signs), "projection, sparse": lambda: sparse(rows, projection)}
-    projected = best(runs, args.n_turns)
+    projected = timed(
+        {
+            "projection, dense": lambda: dense(rows, signs),
+            "projection, sparse": lambda: sparse(rows, projection),
+        },
+        args.n_turns,
+    )
     exact = cosines(rows, targets)
-    fidelity = {}
-    for name, of_targets in (
-        ("projection, dense", dense(targets, signs)), ("projection, sparse", sparse(targets, projection)),
-    ):  # fmt: skip
-        near = cosines(projected[2][name], of_targets)
-        fidelity[name] = {
-            "correlation": round(float(np.corrcoef(near.ravel(), exact.ravel())[0, 1]), 4),
-            "spearman_of_mean": round(spearman(near.mean(1), exact.mean(1)), 4),
-        }
-    runs = {"LESS, loop + dense": lambda: plain_less(setting, signs), "LESS, ours": ours.less}
-    whole = best(runs, args.n_turns)
+    near = {
+        "dense": cosines(projected.found["projection, dense"], dense(targets, signs)),
+        "sparse": cosines(projected.found["projection, sparse"], sparse(targets, projection)),
+    }
+    whole = timed({"LESS, loop + dense": lambda: plain_less(setting, signs), "LESS, ours": ours.less}, args.n_turns)
     truth = cosines(looped(setting, setting.pool, gamma=True), targets).mean(axis=1)
+    error = float((rows - gradients.found["gradients, hooks"]).norm() / rows.norm())
+    best = gradients.best | projected.best | whole.best
     return {
         "n_parameters": rows.shape[1],
         "layout": ours.way.layout.value,
-        "seconds": {name: round(value, 4) for name, value in (seconds | projected[0] | whole[0]).items()},
+        "seconds": {name: round(value, 4) for name, value in best.items()},
         "ratios_by_turn": {
-            "gradients": ratios(turns, "gradients, loop", "gradients, hooks"),
-            "projection": ratios(projected[1], "projection, dense", "projection, sparse"),
-            "LESS": ratios(whole[1], "LESS, loop + dense", "LESS, ours"),
+            "gradients": ratios(gradients.turns, "gradients, loop", "gradients, hooks"),
+            "projection": ratios(projected.turns, "projection, dense", "projection, sparse"),
+            "LESS": ratios(whole.turns, "LESS, loop + dense", "LESS, ours"),
         },
         "relative_error_of_gradients": float(f"{error:.1e}"),
-        "fidelity_of_cosines": fidelity,
-        "error_of_less": {name: float(f"{np.abs(found - truth).max():.1e}") for name, found in whole[2].items()},
-        "spearman_of_less": {name: round(spearman(found, truth), 4) for name, found in whole[2].items()},
+        "spread_of_cosines": round(float(exact.std()), 4),
+        "correlation_of_cosines": {
+            name: round(float(np.corrcoef(found.ravel(), exact.ravel())[0, 1]), 4) for name, found in near.items()
+        },
+        "error_of_less": {name: float(f"{np.abs(found - truth).max():.1e}") for name, found in whole.found.items()},
+        "spearman_of_less": {name: round(spearman(found, truth), 4) for name, found in whole.found.items()},
     }
+
+
+def draw_signs(n_parameters: int) -> torch.Tensor:
+    """A dense projection, ``(P, 8192)``."""
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (n_parameters, N_DIMENSIONS), generator=generator, dtype=torch.int8).float()
+    return signs.mul_(2).sub_(1).div_(N_DIMENSIONS**0.5)
 
 
 @torch.no_grad()
@@ -228,7 +242,7 @@ def main() -> None:
         args.n_pool, args.n_reference, args.max_length, n_steps=args.n_steps, n_lora_steps=args.n_lora_steps
     )
     measured = measure(setting, args)
-    seconds = measured["seconds"]
+    seconds, correlation = measured["seconds"], measured["correlation_of_cosines"]
     speedups = {
         "gradients": round(seconds["gradients, loop"] / seconds["gradients, hooks"], 2),
         "projection": round(seconds["projection, dense"] / seconds["projection, sparse"], 1),
@@ -249,10 +263,9 @@ def main() -> None:
         "goals": {
             "gradients 1.4 times as fast as a loop": speedups["gradients"] >= 1.4,
             "sparse projection 30 times as fast as a dense one": speedups["projection"] >= 30,
-            "its cosines correlate 0.997 with exact ones": measured["fidelity_of_cosines"]["projection, sparse"][
-                "correlation"
-            ]
-            >= 0.997,
+            "its cosines as near to exact ones as the dense one's": correlation["sparse"]
+            >= correlation["dense"] - 0.002,
+            "its cosines correlate 0.997 with exact ones": correlation["sparse"] >= 0.997,
             "LESS twice as fast as loop and dense projection": speedups["LESS"] >= 2,
         },
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sysconfig
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,9 +37,19 @@ class Setting(NamedTuple):
 
 
 def make_setting(n_pool: int, n_reference: int, max_length: int, *, n_steps: int, n_lora_steps: int) -> Setting:
-    """Train the model, then the adapter; cut rows of up to ``max_length`` tokens from the text."""
+    """Train the model, then the adapter; cut rows of up to ``max_length`` tokens.
+
+    Half of the pool is Python of files that were not trained on, a quarter C headers, a quarter that Python with its
+    tokens shuffled; the reference rows are Python.
+    """
     tokenizer = make_tokenizer(2048)
-    stream = np.asarray(tokenizer("\n".join(stdlib_text(40)), verbose=False).input_ids, dtype=np.int32)
+    headers = sorted(Path(sysconfig.get_paths()["include"]).glob("*.h"))
+    texts = stdlib_text(80)
+    stream, unseen, c_code = (
+        np.asarray(tokenizer("\n".join(part), verbose=False).input_ids, dtype=np.int32)
+        for part in (texts[:40], texts[40:60], [path.read_text(encoding="utf-8") for path in headers])
+    )
+    mix = [unseen, c_code, unseen, np.random.default_rng(4).permutation(unseen)]
     torch.manual_seed(0)
     model = build_model(tokenizer, hidden=128, layers=4, heads=4, intermediate_size=512, vocab_size=2048)
     _train(model, stream, n_steps, 1e-3, seed=0)
@@ -51,12 +64,8 @@ def make_setting(n_pool: int, n_reference: int, max_length: int, *, n_steps: int
         name: Moments(known["exp_avg"], known["exp_avg_sq"], int(known["step"]), (0.9, 0.999), 1e-8)
         for name, known in state.items()
     }
-    return Setting(
-        adapted.eval(),
-        moments,
-        _rows(stream, n_pool, max_length, seed=2),
-        _rows(stream, n_reference, max_length, seed=3),
-    )
+    pool, reference = _rows(mix, n_pool, max_length, seed=2), _rows([unseen], n_reference, max_length, seed=3)
+    return Setting(adapted.eval(), moments, pool, reference)
 
 
 def _train(model: Any, stream: np.ndarray, n_steps: int, rate: float, seed: int) -> torch.optim.AdamW:
@@ -71,10 +80,12 @@ def _train(model: Any, stream: np.ndarray, n_steps: int, rate: float, seed: int)
     return optimiser
 
 
-def _rows(stream: np.ndarray, n_rows: int, max_length: int, seed: int) -> list[Segment]:
+def _rows(streams: Sequence[np.ndarray], n_rows: int, max_length: int, seed: int) -> list[Segment]:
+    """Rows cut from one stream after the other."""
     rng = np.random.default_rng(seed)
     rows = []
-    for _ in range(n_rows):
+    for place in range(n_rows):
+        stream = streams[place % len(streams)]
         length = int(np.clip(rng.lognormal(np.log(max_length / 1.6), 0.5), 8, max_length))
         start, border = int(rng.integers(0, len(stream) - length)), max(1, length // 4)
         rows.append(Segment(stream[start : start + border], stream[start + border : start + length]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from hf_select.demo.encoder import N_CORPUS
 from hf_select.errors import ConfigError, ModelError
 from hf_select.experiment.arguments import DEMO
 from hf_select.experiment.model import load_model, load_tokenizer
-from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
 from hf_select.grid.arguments import GridArguments
 from hf_select.grid.data import GridData
@@ -19,6 +19,9 @@ from hf_select.signals.keys import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+
+logger = logging.getLogger("hf_select")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class BaseModel:
             return load_model(self.arguments.model, self.tokenizer, seed=seed)
         from hf_select.training.classification import load_classifier
 
-        model = self.arguments.model
-        revision = None if Path(self.name).is_dir() else model.model_revision
+        asked = self.arguments.model
+        revision = None if Path(self.name).is_dir() else asked.model_revision
         return load_classifier(
-            self.name, self.tokenizer, self.n_labels, seed=seed, revision=revision, dtype=model.dtype
+            self.name, self.tokenizer, self.n_labels, seed=seed, new_head=True, revision=revision, dtype=asked.dtype
         )
 
     def trained(self, folder: Path, *, seed: int) -> Any:
@@ -162,7 +165,7 @@ def load_base(run: Run, arguments: GridArguments, data: GridData) -> BaseModel:
     from transformers import AutoTokenizer
 
     folder = run.folder / "base"
-    record = run.stage("base", lambda: on_main_process(lambda: _pretrain(data, folder)))
+    record = run.stage("base", lambda: _pretrain(data, folder))
     return BaseModel(
         arguments, str(folder), AutoTokenizer.from_pretrained(str(folder)), data.n_labels, record["seconds"]
     )
@@ -172,4 +175,5 @@ def _pretrain(data: GridData, folder: Path) -> dict[str, float]:
     from hf_select.demo.encoder import pretrain_encoder
     from hf_select.demo.planted_bug import draw_corpus
 
+    logger.info("Pre-training the demo's encoder on %d generated functions, a minute or two on two cores.", N_CORPUS)
     return pretrain_encoder(draw_corpus(0, N_CORPUS, apart_from=data.texts), folder)

@@ -93,8 +93,11 @@ def run_seed(setting: GridSetting, plan: Plan, progress: Progress) -> Outcome:
         began = time.perf_counter()
         name, written = FULL if method is None else method.name, budget_name(budget)
         cell: dict[str, Any] = {"method": name, "budget": written, "seed": setting.seed}
+        cell["n_labelled"] = len(setting.labelled)
         try:
-            if method is not None and budget is not None:
+            if method is None or budget is None:
+                cell |= {"n_asked": setting.n_pickable, "n_picked": setting.n_pickable, "selection_seconds": 0.0}
+            else:
                 selection, seconds = choose(signals, method, budget)
                 outcome.selections[written, name] = selection
                 cell |= _choice(selection, seconds)

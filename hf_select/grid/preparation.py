@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,8 @@ from hf_select.signals.models import Companions, Models
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger("hf_select")
 
 WARM_UP, LANGUAGE_MODEL, DRAFT_MODEL, LOSS_HEAD = "warm_up", "language_model", "draft_model", "loss_head"
 
@@ -43,7 +46,7 @@ def prepared_by(signal: Signal[Any], setting: GridSetting) -> str | None:
 
 def reads_optimiser(signal: Signal[Any]) -> bool:
     """Whether a signal is read at checkpoints of the warm-up, with the state of its optimiser."""
-    return signal.name.startswith("less_influence")
+    return signal.name.startswith(("less_influence", "one_step_influence"))
 
 
 @dataclass
@@ -163,8 +166,13 @@ class Preparation:
 
     def _trained(self, kind: str, name: str, lesson: Callable[[], _Lesson]) -> Path:
         """Train a model, once, and note what that took; the folder it lies in."""
-        folder = self.setting.run.folder / kind / name
-        record = self.setting.run.stage(f"{kind}/{name}", lambda: lesson().train(self.setting, folder))
+        setting, folder = self.setting, self.setting.run.folder / kind / name
+
+        def compute() -> dict[str, float]:
+            logger.info("Seed %d: training for the signals (%s).", setting.seed, kind.replace("_", " "))
+            return lesson().train(setting, folder)
+
+        record = setting.run.stage(f"{kind}/{name}", compute)
         self.seconds[kind] = float(record["seconds"])
         return folder
 

@@ -122,10 +122,10 @@ class SeedSignals:
 
     def _read_together(self, signals: Sequence[Signal[Any]]) -> None:
         setting, methods = self.preparation.setting, self.preparation.methods
-        names = frozenset(signal.name for signal in signals)
-        folder = setting.run.folder / "signals" / setting.name / key_of(sorted(names))[:16]
         of_pool = [signal for signal in signals if any(signal in method.needs for method in methods)]
         of_reference = [signal for signal in signals if any(signal in method.reference_needs for method in methods)]
+        names = [[signal.name for signal in part] for part in (of_pool, of_reference)]
+        folder = setting.run.folder / "signals" / setting.name / key_of(names)[:16]
         self.preparation.train(signals)
 
         def compute() -> dict[str, Any]:
@@ -136,12 +136,12 @@ class SeedSignals:
             seconds = time.perf_counter() - began
             on_main_process(lambda: _save(pool, of_pool, folder / "pool"))
             on_main_process(lambda: _save(validation, of_reference, folder / "validation"))
-            return {"signals": sorted(names), "seconds": seconds}
+            return {"pool": names[0], "validation": names[1], "seconds": seconds}
 
         record = setting.run.stage(f"signals/{setting.name}/{folder.name}", compute)
         self.pool = _with_columns(self.pool, of_pool, folder / "pool")
         self.validation = _with_columns(self.validation, of_reference, folder / "validation")
-        self.runs.append((names, float(record["seconds"])))
+        self.runs.append((frozenset(names[0] + names[1]), float(record["seconds"])))
 
 
 def _runs(methods: Iterable[Method], setting: GridSetting) -> list[list[Signal[Any]]]:

@@ -109,9 +109,9 @@ def split_rows(
     part = part_of_group[np.argsort(order)][numbers]
 
     test, validation, pool = (np.flatnonzero(part == number) for number in (1, 2, 0))
-    seen = {*test_texts, *(texts[row] for row in test)}
+    seen = {*test_texts, *(texts[row] for row in test.tolist())}
     kept_validation = _without(validation, texts, seen)
-    kept_pool = _without(pool, texts, seen | {texts[row] for row in kept_validation})
+    kept_pool = _without(pool, texts, seen | {texts[row] for row in kept_validation.tolist()})
     n_dropped = len(validation) + len(pool) - len(kept_validation) - len(kept_pool)
     _check_parts({"test": test, "validation": kept_validation, "pool": kept_pool}, labels, shares)
     labelled = _draw_labelled(kept_pool, labels, shares, rng)

@@ -13,6 +13,7 @@ from hf_select.errors import ConfigError, TaskError, unknown_name
 from hf_select.methods.base import Family, Method, Picks, Scorer, Task, Want, top_k
 from hf_select.methods.cascade import Cascade
 from hf_select.methods.cdas import CDAS
+from hf_select.methods.discore import DIScore
 from hf_select.methods.quality.ifd import IFD
 from hf_select.methods.quality.learning_loss import LearningLoss
 from hf_select.methods.quality.length import Length
@@ -46,7 +47,7 @@ _UNCERTAINTY = (LeastConfidence, Entropy, Margin, BALD, BatchBALD, EGL, SPUQ, UQ
 _REPRESENTATIVENESS = (
     Random, BM25, CoreSet, KMeans, ClusterMargin, BADGE, Contrastive, DatasetQuantization, ZIP, GraphDensity, RDSPlus,
 )  # fmt: skip
-_QUALITY = (LearningLoss, LESS, STAFF, Loss, Perplexity, IFD, Length)
+_QUALITY = (LearningLoss, LESS, STAFF, DIScore, Loss, Perplexity, IFD, Length)
 _MIXED = (CDAS, Cascade)
 
 METHODS: dict[str, type[Method]] = {

@@ -104,11 +104,47 @@ def plot_methods(grid: Grid, measure: str, budget: str, path: Path) -> Path:
     name_rows(axes, shown)
     legend(axes)
     label(axes, x=NAMES[measure])
-    caption = (
-        f"Large dots: {_seeds(grid).lower()}; small dots: single seeds; band: random, ± standard deviation "
-        f"over seeds; dashed: all rows of the pool." + (f" Not measured: {', '.join(missing)}." if missing else "")
-    )
+    several = "Large dots: mean; small dots: single seeds; band: random, ± standard deviation over seeds; "
+    caption = f"{_seeds(grid)}. {several if grid.n_seeds > 1 else ''}dashed: all rows of the pool."
+    caption += f" Not measured: {', '.join(missing)}." if missing else ""
     return save(figure, path, caption=caption, data={"measure": measure, "budget": budget, "methods": records})
+
+
+def plot_grid_cost(grid: Grid, budget: str, path: Path) -> Path:
+    """Draw what every method's selection costs at one budget, and the training of its cell behind it.
+
+    Args:
+        grid: the comparison.
+        budget: the budget as it is written.
+        path: where to, ``.png``.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: if no method has both.
+    """
+    costs = {
+        method: (selection.mean, training.mean)
+        for method in grid.methods
+        if (selection := grid.spread(method, budget, "selection_seconds"))
+        and (training := grid.spread(method, budget, "training_seconds"))
+    }
+    if not costs:
+        raise ConfigError(f"No method has seconds of selection and training at {budget}, so there is nothing to draw.")
+    figure, (axes,) = new_figure(f"What a selection costs, at a budget of {budget}", height=1.7 + 0.28 * len(costs))
+    selection_seconds, training_seconds = ([cost[part] for cost in costs.values()] for part in (0, 1))
+    axes.barh(range(len(costs)), selection_seconds, height=0.6, color=SECOND, label="selection")
+    axes.barh(range(len(costs)), training_seconds, left=selection_seconds, height=0.6, color=KEPT, label="training")
+    name_rows(axes, list(costs))
+    legend(axes)
+    label(axes, x="time (s)")
+    caption = (
+        f"{_seeds(grid)}. A selection is charged with all it would have needed alone: trainings before it (warm-up, "
+        f"companion models), its passes, the picking."
+    )
+    records = [{"method": m, "selection_seconds": s, "training_seconds": t} for m, (s, t) in costs.items()]
+    return save(figure, path, caption=caption, data={"budget": budget, "methods": records})
 
 
 def _draw_curve(

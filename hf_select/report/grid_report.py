@@ -11,7 +11,6 @@ from urllib.parse import quote
 from hf_select.files import replace_file
 from hf_select.overlap import Overlap
 from hf_select.report import grid_plots
-from hf_select.report.arm_plots import plot_cost
 from hf_select.report.figure import caption_of
 from hf_select.report.grid_finding import grid_caveats, grid_findings
 from hf_select.report.grid_result import NAMES, RANDOM, Grid
@@ -127,8 +126,8 @@ def _plots(
             drawn.append((f"{name} at {last}", path))
     if overlaps:
         drawn.append(("Rows that selections have in common", plot_overlap(overlaps, plots / "overlap.png")))
-    if costs := [arm for arm in results["arms"] if arm["budget"] == last]:
-        drawn.append((f"Seconds and memory at {last}", plot_cost(costs, plots / "cost.png")))
+    if grid.spread(RANDOM, last, "training_seconds"):
+        drawn.append((f"Seconds at {last}", grid_plots.plot_grid_cost(grid, last, plots / "cost.png")))
     return [Markdown("## Plots"), *(_picture(title, path, folder) for title, path in drawn)]
 
 

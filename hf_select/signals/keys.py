@@ -198,9 +198,30 @@ def effort(measure: str, model: str = "target") -> Signal[Floats]:
     return _parameterised("effort", "(N,)", "norm of the gradient", Pass.GRADIENTS, measure=measure, model=model)
 
 
+def one_step_influence(
+    engine: str = "exact", learning_rate: float | None = None, max_norm: float | None = 1.0
+) -> Signal[Floats]:
+    """DIScore: how much one optimiser step on the row alone lowers the loss of each reference task, a column per task.
+
+    Args:
+        engine: how it is computed; see ``hf_select.signals.gradients.one_step``.
+        learning_rate: of the step; ``None`` for what the optimiser is at.
+        max_norm: norm that the row's gradient is clipped to; ``None`` for no clipping.
+
+    Returns:
+        The signal.
+    """
+    return _parameterised(
+        "one_step_influence", "(N, D)", "nats of reference loss, lowered by one step", Pass.GRADIENTS, engine=engine,
+        learning_rate=None if learning_rate is None else float(learning_rate),
+        max_norm=None if max_norm is None else float(max_norm),
+    )  # fmt: skip
+
+
 _FACTORIES: tuple[Callable[..., Signal[Any]], ...] = (
     stochastic_probabilities, token_mutual_information, perturbed_probabilities, generation_agreement,
     sampled_gradient_length, demonstrated_probabilities, demonstrated_mutual_information, less_influence, effort,
+    one_step_influence,
 )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ class Companions:
         draft_model: small model whose effort is measured on every row (``staff``); given in the same ways.
         ensemble: models, or names of adapters of the model, that take the place of dropout masks (``bald``,
             ``batch_bald``).
-        checkpoints: folders of ``Trainer`` checkpoints with optimiser state (``less``).
+        checkpoints: folders of ``Trainer`` checkpoints with optimiser state (``less``; the last one, ``discore``).
+        optimizer: the optimiser that trains the model, as it stands (``discore``); goes before ``checkpoints``.
         loss_head: a trained head that predicts the loss (``learning_loss``), from ``train_loss_head``.
     """
 
@@ -41,6 +42,7 @@ class Companions:
     ensemble: tuple[Any, ...] = ()
     checkpoints: tuple[str | Path, ...] = ()
     loss_head: Any = None
+    optimizer: Any = None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def load_classifier(
     n_labels: int,
     *,
     seed: int = 0,
+    new_head: bool = False,
     revision: str | None = None,
     dtype: str = "auto",
 ) -> PreTrainedModel:
@@ -62,6 +63,7 @@ def load_classifier(
         tokenizer: its tokenizer; the padding token is noted in the configuration, where decoders need it.
         n_labels: number of classes.
         seed: seeds the new weights; the global random state is left as it was found.
+        new_head: draw the head even where the checkpoint has one, of whatever number of classes.
         revision: branch, tag or commit.
         dtype: dtype of the weights; ``"auto"`` keeps the checkpoint's.
 
@@ -77,9 +79,17 @@ def load_classifier(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators too
-            model = AutoModelForSequenceClassification.from_pretrained(
-                str(name), revision=revision, dtype=dtype, num_labels=n_labels
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                str(name),
+                revision=revision,
+                dtype=dtype,
+                num_labels=n_labels,
+                ignore_mismatched_sizes=new_head,
+                output_loading_info=True,
             )
+            if new_head and not found["missing_keys"]:
+                trained, model = model, type(model)(model.config).to(model.dtype)
+                model.base_model.load_state_dict(trained.base_model.state_dict())
     except (OSError, ValueError) as error:
         raise ModelError(
             f"No classifier can be loaded from {str(name)!r}: {error} Give a Hub id or a folder."

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from hf_select.demo.encoder import BodyMasking, body_features, build_encoder, pretrain_encoder, train_encoder_tokenizer
+from hf_select.demo.encoder import (
+    BodyMasking,
+    body_features,
+    build_encoder,
+    matching_features,
+    pretrain_encoder,
+    train_encoder_tokenizer,
+)
 from hf_select.demo.planted_bug import draw_corpus
 
 
@@ -65,11 +72,24 @@ def test_the_seed_alone_decides_the_weights(tokenizer):
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_pre_training_lowers_the_loss_and_saves_what_a_classifier_loads(corpus, tmp_path):
+def test_half_of_the_pairs_have_another_function_s_body(tokenizer, corpus):
+    pairs = matching_features(corpus, tokenizer, 0)
+    assert len(pairs) == 120
+    right = {tuple(tokenizer(code)["input_ids"]) for code in corpus}
+    assert [pair["labels"] for pair in pairs] == [int(tuple(pair["input_ids"]) not in right) for pair in pairs]
+    assert 50 <= sum(pair["labels"] for pair in pairs) <= 60  # a draw may give a function its own body
+    heads = [code.splitlines()[:2] for code in corpus]
+    swapped = [tokenizer.decode(pair["input_ids"], skip_special_tokens=True) for pair in pairs[60:]]
+    assert [code.splitlines()[:2] for code in swapped] == heads
+    assert matching_features(corpus, tokenizer, 0) == pairs != matching_features(corpus, tokenizer, 1)
+
+
+def test_pre_training_lowers_both_losses_and_saves_what_a_classifier_loads(corpus, tmp_path):
     short = {"learning_rate": 3e-3, "per_device_train_batch_size": 16, "logging_steps": 1}
-    first = pretrain_encoder(corpus, tmp_path / "one", max_steps=1, **short)
-    later = pretrain_encoder(corpus, tmp_path / "many", max_steps=25, **short)
-    assert later["training_loss"] < first["training_loss"] - 0.3
+    first = pretrain_encoder(corpus, tmp_path / "one", steps=(1, 1), **short)
+    later = pretrain_encoder(corpus, tmp_path / "many", steps=(25, 40), **short)
+    assert later["restoring_loss"] < first["restoring_loss"] - 0.3
+    assert later["matching_loss"] < 0.8  # around ln 2 from the beginning: it must not run away
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     words = AutoTokenizer.from_pretrained(tmp_path / "many")

@@ -41,6 +41,7 @@ VARIANTS: dict[str, list[dict]] = {
     "rds_plus": [CLASSIFICATION, {"aggregate": "mean"}, {"aggregate": "max"}],
     "less": [{"update": "sgd"}, {"aggregation": "cosine_of_mean"}],
     "staff": [{"within": "random"}, {"bins": "quantile", "n_strata": 5, "n_verified": 5}],
+    "discore": [{"aggregate": "mean_z", "engine": "plain"}, {"aggregate": "round_robin"}, {"rule": "gumbel"}],
     "length": [{"prefer": "short"}],
     "cascade": [
         {"stages": "loss:4x > ifd(max_ifd=None):2x > staff(n_strata=2)"},
@@ -281,7 +282,8 @@ def starts_by_rule(method: Method) -> bool:
     """Whether nothing but the signals decides where the picks begin."""
     config = method.config()
     told = config.get("init", "farthest_from_mean") != "farthest_from_mean"
-    return method.name != "random" and config.get("within") != "random" and not told
+    draws = method.name == "random" or config.get("within") == "random" or config.get("rule") == "gumbel"
+    return not draws and not told
 
 
 @pytest.mark.parametrize("method", list(filter(starts_by_rule, CASES)), ids=label)

@@ -9,7 +9,7 @@ import pytest
 from hf_select.errors import ConfigError
 from hf_select.overlap import overlap
 from hf_select.report import END_OF_SUMMARY
-from hf_select.report.grid_plots import plot_budget_curves, plot_methods
+from hf_select.report.grid_plots import plot_budget_curves, plot_grid_cost, plot_methods
 from hf_select.report.grid_report import write_grid_report
 from hf_select.report.grid_result import Grid
 from hf_select.selection import Selection
@@ -79,6 +79,17 @@ def test_one_budget_is_drawn_method_by_method(tmp_path):
     path = plot_methods(Grid.of(results(3)), "accuracy", "5%", tmp_path / "dots.png")
     [random, *_] = json.loads(path.with_suffix(".json").read_text())["data"]["methods"]
     assert random == {"method": "random", "mean": pytest.approx(0.65), "values": pytest.approx([0.64, 0.65, 0.66])}
+
+
+def test_the_cost_stands_beside_the_training(tmp_path):
+    path = plot_grid_cost(Grid.of(results(2)), "5%", tmp_path / "cost.png")
+    written = json.loads(path.with_suffix(".json").read_text())
+    assert written["data"]["methods"][1] == {
+        "method": "entropy", "selection_seconds": 2.0, "training_seconds": 6.0,
+    }  # fmt: skip
+    assert "charged with all it would have needed alone" in written["caption"]
+    with pytest.raises(ConfigError, match="No method has seconds"):
+        plot_grid_cost(Grid.of(results(2)), "7%", tmp_path / "cost.png")
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):

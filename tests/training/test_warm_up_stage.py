@@ -37,7 +37,7 @@ def test_a_classifier_learns_its_rows_and_is_saved_with_its_tokenizer(encoder, r
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "many").eval()
-    batch = AutoTokenizer.from_pretrained(tmp_path / "many")(rows["text"], return_tensors="pt", padding=True)
+    batch = AutoTokenizer.from_pretrained(tmp_path / "many")(list(rows["text"]), return_tensors="pt", padding=True)
     with torch.no_grad():
         assert (model(**batch).logits.argmax(-1) == torch.tensor(rows["label"])).float().mean() > 0.9
         assert torch.equal(model(**batch).logits, after.model(**batch).logits)

@@ -32,7 +32,8 @@ from hf_select.signals.keys import Indices
 from hf_select.signals.layout import Layout
 from hf_select.signals.reader import inner_model
 
-_CLIP_EPSILON = 1e-6  # of torch.nn.utils.clip_grad_norm_
+CLIP_EPSILON = 1e-6
+"""Of ``torch.nn.utils.clip_grad_norm_``."""
 
 
 class Reduction(Protocol):
@@ -179,9 +180,13 @@ class GradientEngine:
                 reduction.add(gradient, total)
 
         def take(gradient: ParameterGradient) -> None:
-            if gradient.name in names:
-                read.add(gradient.name)
-                reduce(gradient) if max_norm is None else held.append(gradient)
+            if gradient.name not in names:
+                return
+            read.add(gradient.name)
+            if max_norm is None:
+                reduce(gradient)
+            else:
+                held.append(gradient)
 
         with self.capture.reading(batch.shape, take):
             losses = batch.losses()
@@ -264,4 +269,4 @@ def _clip_scales(
     squared = reduction.zeros(n_samples, device)
     for gradient in gradients:
         reduction.add(gradient, squared)
-    return (max_norm / (squared[:, 0].sqrt() + _CLIP_EPSILON)).clamp_(max=1)
+    return (max_norm / (squared[:, 0].sqrt() + CLIP_EPSILON)).clamp_(max=1)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+
+MAX_BLOCK_BYTES = 64 * 2**20
+"""Bytes of per-sample gradients that exist at once."""
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -17,6 +21,22 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
         The wider dtype.
     """
     return torch.promote_types(dtype, torch.float32)
+
+
+def sample_runs(n_samples: int, bytes_per_sample: int, max_bytes: int) -> Iterator[slice]:
+    """Runs of samples that take at most so many bytes together, or of one sample.
+
+    Args:
+        n_samples: how many there are.
+        bytes_per_sample: bytes that each takes.
+        max_bytes: bytes that a run may take.
+
+    Yields:
+        slice: consecutive samples.
+    """
+    at_once = max(1, max_bytes // max(1, bytes_per_sample))
+    for first in range(0, n_samples, at_once):
+        yield slice(first, min(first + at_once, n_samples))
 
 
 def exact_dtype(device: torch.device) -> torch.dtype:
@@ -40,7 +60,7 @@ def squared_norm(values: torch.Tensor) -> float:
     Returns:
         The sum.
     """
-    return float(values.to(exact_dtype(values.device)).square().sum())
+    return float(torch.linalg.vector_norm(values, dtype=exact_dtype(values.device))) ** 2
 
 
 @dataclass(frozen=True)
@@ -77,8 +97,11 @@ class Factors:
         Returns:
             ``(n,)``.
         """
-        dtype = direction.dtype
-        return ((self.right.to(dtype) @ direction.mT) * self.left.to(dtype)).sum((1, 2))
+        dtype, sums = direction.dtype, []
+        for part in self._parts(self.left.shape[1] * self.left.shape[2] * dtype.itemsize):
+            products = (self.right[part].to(dtype) @ direction.mT).mul_(self.left[part].to(dtype))
+            sums.append(products.sum((1, 2)))
+        return torch.cat(sums)
 
     def squared_norms(self) -> torch.Tensor:
         """``|G_n|^2 = sum_st (left_ns . left_nt) (right_ns . right_nt)``, without forming ``G_n``.
@@ -86,14 +109,21 @@ class Factors:
         Returns:
             ``(n,)``.
         """
-        dtype = wide_dtype(self.left.dtype)
-        left, right = self.left.to(dtype), self.right.to(dtype)
-        return (torch.bmm(left, left.mT) * torch.bmm(right, right.mT)).sum((1, 2)).clamp_(min=0)
+        dtype, sums = wide_dtype(self.left.dtype), []
+        for part in self._parts(self.left.shape[1] * max(self.left.shape[1:]) * dtype.itemsize):
+            left, right = self.left[part].to(dtype), self.right[part].to(dtype)
+            products = torch.bmm(left, left.mT).mul_(torch.bmm(right, right.mT))
+            sums.append(products.sum((1, 2)).clamp_(min=0))
+        return torch.cat(sums)
 
     @property
     def is_short(self) -> bool:
         """Whether products of positions are cheaper than the matrix: ``2 T^2 < R C``."""
         return 2 * self.left.shape[1] ** 2 < self.left.shape[2] * self.right.shape[2]
+
+    def _parts(self, bytes_per_sample: int) -> Iterator[slice]:
+        """Runs of samples whose intermediate results stay within the bytes of a block."""
+        return sample_runs(len(self.left), bytes_per_sample, MAX_BLOCK_BYTES)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from hf_select.signals.gradients.factor import Factors, TouchedRows, add_rows, wide_dtype
-
-MAX_BLOCK_BYTES = 64 * 2**20
-"""Bytes of per-sample gradients that exist at once."""
+from hf_select.signals.gradients.factor import MAX_BLOCK_BYTES, Factors, TouchedRows, add_rows, sample_runs, wide_dtype
 
 
 @dataclass(frozen=True)
@@ -173,9 +170,7 @@ class ParameterGradient:
         n_rows, n_columns = self.shape
         row_bytes = n_columns * wide_dtype(factors.left.dtype).itemsize
         rows_at_once = max(1, min(n_rows, max_bytes // row_bytes))
-        samples_at_once = max(1, max_bytes // (row_bytes * rows_at_once)) if rows_at_once == n_rows else 1
-        for first in range(0, self.n_samples, samples_at_once):
-            samples = slice(first, min(first + samples_at_once, self.n_samples))
+        for samples in sample_runs(self.n_samples, row_bytes * n_rows, max_bytes):
             for top in range(0, n_rows, rows_at_once):
                 rows = slice(top, min(top + rows_at_once, n_rows))
                 matrices = factors.matrices(samples, rows)

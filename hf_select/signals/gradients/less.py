@@ -35,7 +35,7 @@ class Influence:
         update: the row's update: Adam's with the state of the checkpoint, or the plain gradient (``"sgd"``).
         aggregation: mean of the cosines with each reference row, or cosine with the mean of their gradients.
         eps: Adam's small number inside or outside of the root.
-        bias_correction: divide Adam's moments by ``1 - b^t``.
+        bias_correction: divide Adam's moments by ``1 - b^t``; a cosine feels it through eps alone.
     """
 
     update: str

@@ -63,24 +63,25 @@ class SampleLoss(Protocol):
         """The same loss of two short made-up rows of different lengths."""
 
 
-def make_loss(source: Source) -> SampleLoss:
+def make_loss(source: Source, *, dtype: torch.dtype = torch.float32) -> SampleLoss:
     """The loss of each row of a source: of its response after its prompt, or of its class.
 
     Args:
         source: rows and model.
+        dtype: least dtype in which the logits become a loss.
 
     Returns:
         The loss.
     """
     models = source.models
     if models.task is Task.CAUSAL_LM:
-        return ResponseLoss(bare_model(models.model), models.way, source.encoded.conditional())
+        return ResponseLoss(bare_model(models.model), models.way, source.encoded.conditional(), dtype)
     from hf_select.signals.classifier_encoding import encode_texts
     from hf_select.signals.classifier_reader import bare_classifier
     from hf_select.signals.text import row_text
 
     texts = encode_texts(row_text(source.rows).tolist(), models.tokenizer, source.max_length)
-    return LabelLoss(bare_classifier(models.model), texts, [row.label for row in source.rows])
+    return LabelLoss(bare_classifier(models.model), texts, [row.label for row in source.rows], dtype)
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,13 @@ class ResponseLoss:
         model: a causal language model, out of its parallel wrapper.
         way: how it is read.
         segments: ``N`` segments.
+        dtype: least dtype in which the logits become a loss.
     """
 
     model: nn.Module
     way: Way
     segments: Sequence[Segment]
+    dtype: torch.dtype = torch.float32
 
     @property
     def layout(self) -> Layout:
@@ -143,7 +146,7 @@ class ResponseLoss:
         )
         target_ids = np.concatenate([segment.target for segment in segments]).astype(np.int64)
         logits = self._logits(inputs, torch.from_numpy(where).to(self._device))
-        nll = _cross_entropy(logits, torch.from_numpy(target_ids).to(logits.device))
+        nll = _cross_entropy(logits, torch.from_numpy(target_ids).to(logits.device), self.dtype)
         return targets.by_sample(nll).sum(1) / torch.tensor(targets.lengths, device=nll.device)
 
     def _logits(self, inputs: Inputs, where: torch.Tensor) -> torch.Tensor:
@@ -170,11 +173,13 @@ class LabelLoss:
         model: a sequence classifier, out of its parallel wrapper, with a padding token.
         texts: token ids of ``N`` texts.
         labels: ``N`` classes.
+        dtype: least dtype in which the logits become a loss.
     """
 
     model: nn.Module
     texts: Sequence[TokenIds]
     labels: Sequence[int | None]
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         """Check the classes.
@@ -237,16 +242,16 @@ class LabelLoss:
         }
         labels = torch.tensor([self.labels[row] for row in rows], device=device)
         shape = BatchShape(Spans((longest,) * len(rows)), (Spans((1,) * len(rows)),))
-        return LossBatch(shape, lambda: _cross_entropy(self.model(**inputs).logits, labels))
+        return LossBatch(shape, lambda: _cross_entropy(self.model(**inputs).logits, labels, self.dtype))
 
     @property
     def _pad_id(self) -> int:
         return int(inner_model(self.model).config.get_text_config().pad_token_id)
 
 
-def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """``(P,)`` losses in at least float32; one logit is that of a sigmoid head."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """``(P,)`` losses in at least that dtype; one logit is that of a sigmoid head."""
+    wide = logits.to(torch.promote_types(logits.dtype, dtype))
     targets = targets.to(wide.device)
     if wide.shape[1] == 1:
         return F.binary_cross_entropy_with_logits(wide[:, 0], targets.to(wide), reduction="none")

@@ -44,7 +44,7 @@ def read_moments(folder: Path, model: nn.Module, parameters: Mapping[str, nn.Par
             raise ConfigError(
                 f"{path} is the state of an optimiser without betas, not of Adam or AdamW; give update='sgd'."
             )
-    groups = _names_by_group(path, stored["param_groups"], model, parameters)
+    groups = names_by_group(path, stored["param_groups"], model, parameters)
     for group, names in zip(stored["param_groups"], groups, strict=True):
         betas, eps = (float(group["betas"][0]), float(group["betas"][1])), float(group["eps"])
         for index, name in zip(group["params"], names, strict=True):
@@ -91,10 +91,23 @@ def optimizer_hash(folder: Path) -> str:
     return str(digest.hexdigest())
 
 
-def _names_by_group(
+def names_by_group(
     path: Path, groups: Sequence[Mapping[str, Any]], model: nn.Module, parameters: Mapping[str, nn.Parameter]
 ) -> list[list[str]]:
-    """Names of the parameters of each group, in the order of the state."""
+    """Names of the parameters of each group, in the order of the state.
+
+    Args:
+        path: where the state lies, for the message.
+        groups: its groups.
+        model: the model.
+        parameters: the parameters that were trained, by name in the order of the model.
+
+    Returns:
+        The names.
+
+    Raises:
+        ConfigError: if the groups are of other parameters.
+    """
     sizes = [len(group["params"]) for group in groups]
     if all(isinstance(name, str) for group in groups for name in group["params"]):  # full state of FSDP
         named = [[str(name).replace("_fsdp_wrapped_module.", "") for name in group["params"]] for group in groups]

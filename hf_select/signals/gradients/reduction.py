@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from hf_select.signals.gradients.factor import exact_dtype
+from hf_select.signals.gradients.factor import MAX_BLOCK_BYTES, exact_dtype, sample_runs
 from hf_select.signals.gradients.gradient import Block, ParameterGradient
 from hf_select.signals.gradients.update import Update
 
@@ -159,9 +159,13 @@ class UpdateDots:
     @cached_property
     def _at_rest(self) -> dict[str, torch.Tensor]:
         """``(K + 1,)`` of each parameter with a zero gradient."""
-        found = {}
-        for name, directions in self.directions.items():
-            whole = torch.zeros_like(directions[:1])
-            block = Block(name, whole, torch.zeros(1, dtype=torch.int64, device=whole.device), slice(None))
-            found[name] = self._sums(block, self.update(name, whole, block.part))[0]
-        return found
+        return {name: self._sums_at_rest(name, directions) for name, directions in self.directions.items()}
+
+    def _sums_at_rest(self, name: str, directions: torch.Tensor) -> torch.Tensor:
+        """``(K + 1,)`` of one parameter with a zero gradient, some rows at a time."""
+        first = torch.zeros(1, dtype=torch.int64, device=directions.device)
+        total = zero_sums(1, len(directions) + 1, directions.device)[0]
+        for rows in sample_runs(directions.shape[1], directions[0, 0].nbytes, MAX_BLOCK_BYTES):
+            block = Block(name, torch.zeros_like(directions[:1, rows]), first, rows)
+            total += self._sums(block, self.update(name, block.values, block.part))[0]
+        return total

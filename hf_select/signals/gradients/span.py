@@ -8,10 +8,11 @@ targets     flat axis  a b b                starts [0 1]   lengths [1 2]    (pos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 
+import numpy as np
 import torch
 
 
@@ -24,6 +25,7 @@ class Spans:
     """
 
     lengths: tuple[int, ...]
+    _known_places: dict[torch.device, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n_samples(self) -> int:
@@ -44,11 +46,11 @@ class Spans:
         Returns:
             ``(n, longest, ...)``; a view where all spans have one length.
         """
-        if len(set(self.lengths)) == 1:
-            return flat.reshape(self.n_samples, self.lengths[0], *flat.shape[1:])
-        index, beyond = self._places(flat.device)
-        rows = flat[index]
-        return rows.masked_fill_(beyond.reshape(*beyond.shape, *[1] * (flat.ndim - 1)), 0)
+        longest = max(self.lengths)
+        if min(self.lengths) == longest:
+            return flat.reshape(self.n_samples, longest, *flat.shape[1:])
+        rows = flat.new_zeros(self.n_samples * longest, *flat.shape[1:])
+        return rows.index_copy_(0, self._places(flat.device), flat).reshape(self.n_samples, longest, *flat.shape[1:])
 
     def sample_of(self, device: torch.device) -> torch.Tensor:
         """``(n_flat,)`` sample that each position belongs to.
@@ -62,13 +64,13 @@ class Spans:
         lengths = torch.tensor(self.lengths, device=device)
         return torch.repeat_interleave(torch.arange(self.n_samples, device=device), lengths)
 
-    def _places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flat position of each place ``(n, longest)``, and which places lie beyond a sample's end."""
-        lengths = torch.tensor(self.lengths, device=device)[:, None]
-        starts = torch.tensor([0, *accumulate(self.lengths)][:-1], device=device)[:, None]
-        places = torch.arange(max(self.lengths), device=device)[None]
-        beyond = places >= lengths
-        return (starts + places).masked_fill_(beyond, 0), beyond
+    def _places(self, device: torch.device) -> torch.Tensor:
+        """``(n_flat,)`` place of each position among the filled up rows."""
+        if device not in self._known_places:
+            longest = max(self.lengths)
+            places = [np.arange(length) + sample * longest for sample, length in enumerate(self.lengths)]
+            self._known_places[device] = torch.from_numpy(np.concatenate(places)).to(device)
+        return self._known_places[device]
 
 
 @dataclass(frozen=True)

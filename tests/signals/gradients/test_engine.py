@@ -121,9 +121,13 @@ def random_moments(parameters, seed=0):
     }
 
 
+@pytest.mark.parametrize("max_bytes", [2**26, 300])
 @pytest.mark.parametrize("tied", [False, True])
-def test_updates_count_what_a_row_does_not_touch(tied, make_model, response_loss, looped_gradients, flat):
+def test_updates_count_what_a_row_does_not_touch(
+    tied, max_bytes, make_model, response_loss, looped_gradients, flat, monkeypatch
+):
     """Adam moves every row of the embedding by its momentum, also those of tokens that do not occur."""
+    monkeypatch.setattr("hf_select.signals.gradients.reduction.MAX_BLOCK_BYTES", max_bytes)
     loss = response_loss(make_model("gpt2", tie_word_embeddings=tied).double())
     parameters = scored_parameters(loss.model)
     true = looped_gradients(loss, list(parameters))

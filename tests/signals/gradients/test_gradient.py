@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hf_select.signals.gradients.factor import Factors, TouchedRows, add_rows, wide_dtype
+from hf_select.signals.gradients.factor import Factors, TouchedRows, add_rows, sample_runs, wide_dtype
 from hf_select.signals.gradients.gradient import ParameterGradient
 
 N, T, R, C = 3, 5, 4, 6
@@ -103,6 +103,14 @@ def test_rows_and_columns_of_a_matrix(factors):
 def test_products_of_positions_are_taken_where_they_are_cheaper():
     assert Factors(torch.empty(1, 10, 20), torch.empty(1, 10, 20)).is_short
     assert not Factors(torch.empty(1, 15, 20), torch.empty(1, 15, 20)).is_short
+
+
+def test_products_are_formed_some_samples_at_a_time(factors, monkeypatch):
+    direction = torch.linspace(-1, 1, R * C, dtype=torch.float64).reshape(R, C)
+    expected = factors.dots(direction), factors.squared_norms()
+    monkeypatch.setattr("hf_select.signals.gradients.factor.MAX_BLOCK_BYTES", 1)
+    torch.testing.assert_close((factors.dots(direction), factors.squared_norms()), expected)
+    assert [(part.start, part.stop) for part in sample_runs(5, 10, 25)] == [(0, 2), (2, 4), (4, 5)]
 
 
 def test_gradients_are_at_least_float32():

@@ -163,6 +163,17 @@ def test_copies_are_equal_and_the_order_of_rows_and_batches_is_nothing(make_sour
     np.testing.assert_allclose(turned[10], turned[9], rtol=1e-5)
 
 
+def test_the_side_of_padding_is_nothing(make_source, make_classifier, rows, tokenizer, monkeypatch):
+    labelled = [row._replace(response="", label=place % 3) for place, row in enumerate(rows[:6])]
+    source = make_source(make_classifier("llama"), rows=labelled, reference={"all": labelled[:2]})
+    found = []
+    for side in ("left", "right"):
+        monkeypatch.setattr(tokenizer, "padding_side", side)
+        found.append(less_influence_values(SGD, source))
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_array_equal(*found)
+
+
 def test_classifiers(make_source, make_classifier, looped_gradients, flat, rows):
     labelled = [row._replace(response="", label=place % 3) for place, row in enumerate(rows[:6])]
     labelled[4] = labelled[4]._replace(label=None)

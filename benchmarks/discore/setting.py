@@ -1,0 +1,85 @@
+"""A small Llama that AdamW trains on the Python standard library with clipping, and rows that it has not seen."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from benchmarks.ifd.corpus import make_tokenizer, stdlib_text
+from hf_select.demo.model import build_model
+
+_BATCH, _LENGTH, _VOCABULARY = 16, 64, 2048
+_HIGHEST, _LOWEST = 2e-3, 1e-4  # learning rates, from one to the other in a straight line
+
+
+class Setting(NamedTuple):
+    """What every measurement starts from.
+
+    Attributes:
+        model: a Llama of 4 layers, 1.3 million parameters, float32.
+        tokenizer: its tokenizer.
+        optimiser: AdamW as it stood after the last step.
+        pool: rows: half Python of files that were not trained on, a quarter C headers, a quarter that Python with its
+            tokens shuffled.
+        reference: Python of files that were not trained on.
+    """
+
+    model: Any
+    tokenizer: Any
+    optimiser: torch.optim.AdamW
+    pool: Dataset
+    reference: Dataset
+
+
+def make_setting(n_pool: int, n_reference: int, max_length: int, n_steps: int) -> Setting:
+    """Train the model and cut the rows."""
+    tokenizer = make_tokenizer(_VOCABULARY)
+    headers = sorted(Path(sysconfig.get_paths()["include"]).glob("*.h"))
+    texts = stdlib_text(80)
+    seen, unseen, c_code = (
+        np.asarray(tokenizer("\n".join(part), verbose=False).input_ids)
+        for part in (texts[:40], texts[40:60], [path.read_text(encoding="utf-8") for path in headers])
+    )
+    torch.manual_seed(0)
+    model = build_model(tokenizer, hidden=128, layers=4, heads=4, intermediate_size=512, vocab_size=_VOCABULARY)
+    optimiser = train(model, seen, n_steps)
+    mix = [unseen, c_code, unseen, np.random.default_rng(4).permutation(unseen)]
+    pool, reference = cut(mix, n_pool, max_length, seed=2), cut([unseen], n_reference, max_length, seed=3)
+    return Setting(model.eval(), tokenizer, optimiser, pool, reference)
+
+
+def train(model: Any, stream: np.ndarray, n_steps: int) -> torch.optim.AdamW:
+    """AdamW with the Trainer's own constants."""
+    rng = np.random.default_rng(0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=_HIGHEST, weight_decay=0.01)
+    for step in range(n_steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _LOWEST + (_HIGHEST - _LOWEST) * (1 - step / n_steps)
+        starts = rng.integers(0, len(stream) - _LENGTH, _BATCH)
+        ids = torch.from_numpy(np.stack([stream[start : start + _LENGTH] for start in starts]))
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    print(f"trained {n_steps} steps, loss {loss.item():.2f}")
+    return optimiser
+
+
+def cut(streams: Sequence[np.ndarray], n_rows: int, max_length: int, seed: int) -> Dataset:
+    """Rows of uneven lengths, from one stream after the other; all tokens but the first are learnt."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for place in range(n_rows):
+        stream = streams[place % len(streams)]
+        length = int(np.clip(rng.lognormal(np.log(max_length / 1.6), 0.5), 8, max_length))
+        start = int(rng.integers(0, len(stream) - length))
+        ids = stream[start : start + length].tolist()
+        rows.append({"input_ids": ids, "labels": [-100, *ids[1:]]})
+    return Dataset.from_list(rows)

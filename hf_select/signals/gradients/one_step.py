@@ -1,0 +1,261 @@
+"""DIScore: how much one optimiser step on a row alone lowers the loss of each reference task.
+
+engine     what is computed                                               error
+oracle     L(theta) - L(theta_i), step by step                            none: it is the definition
+anchored   exact, with the gradients of L where the mean step leads       O(rate^2), without what rows have in common
+exact      rate <gradient L, U(g_i) - U(0)>, U the optimiser's update     O(rate^2)
+linear     rate <J gradient L, g_i>, J the slope of U at 0                also a row's own share in Adam's denominator
+plain      <gradient L, g_i>                                              knows no optimiser
+
+All but ``plain`` add ``L(theta) - L(theta_0)``, ``theta_0`` being where the step leads at a zero gradient (momentum and
+decay alone), so that a score below 0 says that the step does harm.
+
+Source: Xing et al. 2026 (DIScore), equation 1; the expansion is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hf_select.errors import ConfigError
+from hf_select.signals.gradients.anchor import mean_change
+from hf_select.signals.gradients.checkpoint import opened
+from hf_select.signals.gradients.direction import reference_directions
+from hf_select.signals.gradients.engine import GradientEngine, gradient_engine
+from hf_select.signals.gradients.factor import exact_dtype, wide_dtype
+from hf_select.signals.gradients.loss import SampleLoss, make_loss
+from hf_select.signals.gradients.optimizer import optimizer_hash
+from hf_select.signals.gradients.optimizer_state import live_state, stored_state
+from hf_select.signals.gradients.oracle import Oracle
+from hf_select.signals.gradients.parameter import parameters_hash
+from hf_select.signals.gradients.pool import read_pool
+from hf_select.signals.gradients.reduction import Directions, Dots, UpdateDots
+from hf_select.signals.gradients.step import Step, make_step
+from hf_select.signals.gradients.validation import Validation, make_validation
+from hf_select.signals.gradients.weight import has_exact_weights, movable, require_exact_weights
+from hf_select.signals.keys import Indices
+from hf_select.signals.source import Source
+from hf_select.signals.store import Store
+
+ENGINES = ("linear", "exact", "anchored", "plain", "oracle")
+_TAKE_STEPS = ("anchored", "oracle")
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """One step on a row alone.
+
+    Attributes:
+        engine: how its effect is computed, one of ``ENGINES``.
+        learning_rate: of the step; ``None`` for what the optimiser is at.
+        max_norm: norm that the row's gradient is clipped to; ``None`` for no clipping.
+    """
+
+    engine: str
+    learning_rate: float | None
+    max_norm: float | None
+
+
+def one_step_values(asked: OneStep, source: Source) -> NDArray[np.float64]:
+    """How much one step on each row lowers the loss of each reference task.
+
+    The step is that of ``companions.optimizer`` as it stands, else that of the last of ``companions.checkpoints``, with
+    its weights. What is read with a live optimiser is not stored.
+
+    Args:
+        asked: the step.
+        source: rows, reference rows, model and optimiser.
+
+    Returns:
+        ``(N, K)`` in the order of the reference tasks, in nats (``"plain"``: nats per unit of learning rate); NaN for
+        rows without a loss.
+
+    Raises:
+        ConfigError: if there is no reference, or no optimiser and the engine needs one.
+    """
+    if asked.engine not in ENGINES:
+        raise ConfigError(f"engine={asked.engine!r} is not known; give one of {', '.join(ENGINES)}.")
+    with with_optimizer(source, asked.engine) as (source, folder):
+        loss, validation = make_loss(source), make_validation(source)
+        with gradient_engine(loss) as engine:
+            influence = OneStepInfluence(asked, engine, loss, validation, source, folder)
+            name, store = f"one-step influence ({asked.engine})", _store(influence)
+            return read_pool(name, source, loss, influence.read, validation.n_tasks, store=store)
+
+
+@contextmanager
+def with_optimizer(source: Source, engine: str) -> Iterator[tuple[Source, Path | None]]:
+    """The source at the point where the optimiser stands.
+
+    Args:
+        source: rows, model and companions.
+        engine: what needs the optimiser.
+
+    Yields:
+        tuple[Source, Path | None]: the source with the weights that belong to the optimiser, and the folder of its
+        state; ``None`` for a live optimiser, or none.
+
+    Raises:
+        ConfigError: if there is no optimiser and the engine needs one.
+    """
+    companions = source.models.companions
+    if companions.optimizer is None and companions.checkpoints:
+        folder = Path(companions.checkpoints[-1])
+        with opened(folder, source.models) as models:
+            yield replace(source, models=models), folder
+        return
+    if companions.optimizer is None and engine != "plain":
+        raise ConfigError(
+            f"engine={engine!r} takes the step of an optimiser: give companions={{'optimizer': optimizer}}, the one "
+            f"that trains the model, or companions={{'checkpoints': [folder]}}, a checkpoint of the Trainer with its "
+            f"optimiser state. Or use engine='plain', the product of gradients."
+        )
+    yield source, None
+
+
+def _store(influence: OneStepInfluence) -> Store | None:
+    """Where values lie; those of a live optimiser are of this very moment and not kept."""
+    source, folder, loss = influence.source, influence.folder, influence.loss
+    if source.options.cache_dir is False or source.models.companions.optimizer is not None:
+        return None
+    return source.model_store(
+        "one_step",
+        asked=vars(influence.asked),
+        pool=loss.identity,
+        layout=loss.layout.value,
+        parameters=parameters_hash(loss.model),
+        reference=[reference.identity for reference in influence.validation.losses.values()],
+        optimizer=None if folder is None or influence.asked.engine == "plain" else optimizer_hash(folder),
+    )
+
+
+@dataclass(frozen=True)
+class OneStepInfluence:
+    """Reads batches; all that is common to the rows is made when the first batch is read.
+
+    Attributes:
+        asked: the step.
+        engine: the model.
+        loss: the loss of each row.
+        validation: the loss that is to fall.
+        source: rows, model and live optimiser.
+        folder: checkpoint with the optimiser's state; ``None`` for a live optimiser, or none.
+    """
+
+    asked: OneStep
+    engine: GradientEngine
+    loss: SampleLoss
+    validation: Validation
+    source: Source
+    folder: Path | None
+
+    @property
+    def read(self) -> Callable[[Indices], NDArray[Any]]:
+        """Reads a batch of row ids: ``(n, K)``."""
+        if self.asked.engine in _TAKE_STEPS:
+            require_exact_weights(self.loss.model, self.asked.engine)
+        return self.oracle.read if self.asked.engine == "oracle" else self._expanded
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """The definition."""
+        return Oracle(self.engine, self.loss, self.step, self.validation, self.asked.max_norm)
+
+    @cached_property
+    def step(self) -> Step:
+        """The optimiser's step."""
+        live, parameters = self.source.models.companions.optimizer, self.engine.parameters
+        if live is not None:
+            known = live_state(live, parameters)
+        else:
+            assert self.folder is not None
+            known = stored_state(self.folder, self.loss.model, parameters)
+        return make_step(known, parameters, self.asked.learning_rate)
+
+    def _expanded(self, rows: Indices) -> NDArray[Any]:
+        max_norm = None if self.asked.engine == "plain" else self.asked.max_norm
+        [sums] = self.engine.read(self.loss, rows, [self._expansion.reduction], max_norm=max_norm).sums
+        return sums[:, : self.validation.n_tasks] + self._expansion.constants
+
+    @cached_property
+    def _expansion(self) -> _Expansion:
+        if self.asked.engine == "plain":
+            return _Expansion(Dots(self._gradients()), np.zeros(self.validation.n_tasks))
+        if self.asked.engine == "anchored":
+            return self._around_the_mean()
+        gradients = self._gradients()
+        constants = self._drop_at_rest(gradients)
+        if self.asked.engine == "linear" or self.step.is_linear:
+            return _Expansion(Dots(self.step.linearised(gradients)), constants)
+        return self._of_updates(gradients, constants)
+
+    def _gradients(self) -> Directions:
+        """The gradient of each task's loss, with the weights of now."""
+        return reference_directions(self.engine, self.validation.losses, of_units=False, unit=False)
+
+    def _of_updates(self, gradients: Directions, constants: NDArray[np.float64]) -> _Expansion:
+        """``rate <gradient, U(g) - U(0)>`` and constants."""
+        scaled = self.step.scaled(gradients)
+        resting = np.zeros(self.validation.n_tasks)
+        for name, directions in scaled.items():
+            at_rest = self.step.update(name, torch.zeros_like(directions[:1]), lambda whole: whole)
+            resting += _products(at_rest[0], directions)
+        return _Expansion(UpdateDots(self.step.update, scaled), constants - resting)
+
+    def _around_the_mean(self) -> _Expansion:
+        """Gradients where the mean step leads."""
+        max_tokens = self.source.options.max_tokens_per_batch
+        change = mean_change(self.engine, self.loss, self.step, max_norm=self.asked.max_norm, max_tokens=max_tokens)
+        parameters = self.engine.parameters
+        before = self.validation.means(self.engine)
+        with movable(parameters) as move:
+            for name, weights in parameters.items():
+                rested = self.step.moved(name, weights.detach())
+                move({name: rested - self.step.rates[name] * change[name] if name in change else rested})
+            constants = before - self.validation.means(self.engine)
+            gradients = self._gradients()
+        scaled = self.step.scaled(gradients)
+        for name in change.keys() & scaled.keys():
+            constants -= _products(change[name], scaled[name])
+        if self.step.is_linear:
+            return _Expansion(Dots(self.step.linearised(gradients)), constants)
+        return self._of_updates(gradients, constants)
+
+    def _drop_at_rest(self, gradients: Directions) -> NDArray[np.float64]:
+        """``L(theta) - L(theta_0)``; to first order where the weights cannot hold a step."""
+        parameters = self.engine.parameters
+        if not has_exact_weights(self.loss.model):
+            drops = np.zeros(self.validation.n_tasks)
+            for name, directions in gradients.items():
+                weights = parameters[name].detach().to(wide_dtype(parameters[name].dtype))
+                drops += _products(weights - self.step.moved(name, weights), directions)
+            return drops
+        before = self.validation.means(self.engine)
+        with movable(parameters) as move:
+            for name, parameter in parameters.items():
+                move({name: self.step.moved(name, parameter.detach())})
+            return before - self.validation.means(self.engine)
+
+
+@dataclass(frozen=True)
+class _Expansion:
+    """What is summed up over the parameters, and what is added for every row."""
+
+    reduction: Dots | UpdateDots
+    constants: NDArray[np.float64]
+
+
+def _products(values: torch.Tensor, directions: torch.Tensor) -> NDArray[np.float64]:
+    """``(K,)`` inner products of one tensor with directions of its shape, added up in float64."""
+    dtype = exact_dtype(directions.device)
+    found: NDArray[np.float64] = (directions.flatten(1).to(dtype) @ values.flatten().to(dtype)).cpu().numpy()
+    return found

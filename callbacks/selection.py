@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -166,7 +166,7 @@ class SelectionCallback(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": {**self._identity(), "events": events, "ledger": self.ledger}}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> SelectionCallback:  # noqa: ARG003
+    def from_state(cls, state: Mapping[str, Any]) -> NoReturn:  # noqa: ARG003
         """Refuse to be rebuilt from plain data: datasets and models are not in it.
 
         Args:

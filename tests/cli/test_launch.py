@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hf_select.selection import Selection
@@ -45,7 +46,7 @@ def test_two_processes_pick_what_one_picks(compare, rows, model, tmp_path):
         first = Selection.load(tmp_path / "out" / one["folder"])
         second = Selection.load(tmp_path / "two" / other["folder"])
         assert first.indices.tolist() == second.indices.tolist()
-        assert first.scores.tobytes() == second.scores.tobytes()
+        np.testing.assert_allclose(first.scores, second.scores, rtol=1e-5)  # other threads, other last bits
 
 
 @pytest.mark.slow

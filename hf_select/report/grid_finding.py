@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hf_select.report.comparison import resolvable_difference
 from hf_select.report.grid_result import FULL, LOWER_IS_BETTER, NAMES, RANDOM, Grid
 from hf_select.report.grid_tables import ALPHA, DIGITS
 from hf_select.report.markup import Markdown, escape
@@ -48,6 +49,8 @@ def grid_caveats(grid: Grid, results: Mapping[str, Any]) -> list[str]:
             f"{n_methods} methods are compared at every budget. Arrows are adjusted for that (Holm), single p values "
             "are not: one in twenty lies below 0.05 by chance."
         )
+    if (told := _resolution(grid)) is not None:
+        said.append(told)
     said.append(
         "Each seed draws its own split, labelled rows, warm-up, initial weights and order; the methods of one seed "
         "share all of these. One dataset, one model, one set of hyperparameters: others may rank the methods otherwise."
@@ -75,6 +78,19 @@ def _on_seeds(n: int) -> str:
             "believing a small difference."
         )
     return f"{n} seeds: two-sided {PERMUTATION} over the seeds."
+
+
+def _resolution(grid: Grid) -> str | None:
+    """How far apart two accuracies must be for the test rows of one seed to tell."""
+    random = [cell for cell in grid.cells if cell["method"] == RANDOM and cell.get("n_test")]
+    if not random or "accuracy" not in grid.measures:
+        return None
+    n_test, accuracy = int(random[0]["n_test"]), float(random[0]["accuracy"])
+    points = 100 * resolvable_difference(accuracy, n_test)
+    return (
+        f"The {n_test:,} test rows of one seed resolve differences of about {points:.1f} points of accuracy (95 %, two "
+        f"independent draws); smaller ones need more rows or more seeds."
+    )
 
 
 def _against_random(grid: Grid, budget: str, measure: str) -> Markdown | None:

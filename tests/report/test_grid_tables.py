@@ -88,6 +88,13 @@ def test_caveats_say_what_so_many_seeds_can_tell(n, said):
     assert grid_caveats(Grid.of(found), found)[0].startswith(said)
 
 
+def test_caveats_say_what_the_test_rows_resolve():
+    found = results(1, cells=[{**c, "n_test": 480} for c in results(1)["cells"]])
+    said = " ".join(grid_caveats(Grid.of(found), found))
+    # by hand: 1.96 times the root of 2 x .59 x .41 over 480
+    assert "The 480 test rows of one seed resolve differences of about 6.2 points of accuracy" in said
+
+
 def test_caveats_name_short_cells_and_missing_execution():
     cells = [*results(1)["cells"], cell("bald", "1%", 0, 0.5, n_picked=4)]
     found = results(1, cells=cells, measures=["pass_at_1", "validation_loss"])

@@ -137,7 +137,7 @@ def test_a_row_is_its_prompt_and_its_response(make_classifier, tokenizer) -> Non
     model = make_classifier()
     rows = [Row("add x", "return y"), Row("add x\nreturn y", ""), Row("", "add x\nreturn y")]
     found = classifier_signals([CLASS_PROBABILITIES], source(rows, model, tokenizer))[CLASS_PROBABILITIES]
-    assert found[0].tolist() == found[1].tolist() == found[2].tolist()
+    np.testing.assert_allclose(found[1:], found[[0, 0]], rtol=1e-6)
 
 
 def test_the_model_comes_back_as_it_was(make_classifier, tokenizer, texts) -> None:

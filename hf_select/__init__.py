@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         pack_dataset,
         packed_attention,
     )
+    from hf_select.training.warm_up_stage import warm_up
     from hf_select.transforms import KeepTransform, ScoreTransform, SignalTransform
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ _HOMES = {
     "check_packing": "training",
     "pack_dataset": "training",
     "packed_attention": "training",
+    "warm_up": "training.warm_up_stage",
     "KeepTransform": "transforms",
     "ScoreTransform": "transforms",
     "SignalTransform": "transforms",
@@ -94,6 +96,7 @@ __all__ = [
     "pack_dataset",
     "packed_attention",
     "select",
+    "warm_up",
 ]
 
 

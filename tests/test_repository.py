@@ -51,7 +51,7 @@ def test_importing_the_package_loads_no_heavy_library():
 def test_every_public_name_is_there():
     import hf_select
 
-    assert len(hf_select.__all__) == 22
+    assert len(hf_select.__all__) == 23
     for name in hf_select.__all__:
         assert getattr(hf_select, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'selct'"):

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 
 from hf_select.errors import HfSelectError
 
 __all__ = ["main"]
+
+_SECONDS_TO_SPEAK = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +62,8 @@ def _tell(message: str, *, always: bool = False) -> None:
     if rank == "0" or always:
         sys.stderr.write(message + "\n" if rank == "0" else f"process {rank}: {message}\n")
         sys.stderr.flush()
+    else:
+        time.sleep(_SECONDS_TO_SPEAK)  # the launcher ends all processes with the first; the main one must speak before
 
 
 def _interrupted(arguments: Namespace | None) -> str:

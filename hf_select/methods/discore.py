@@ -48,8 +48,9 @@ class DIScore(Method):
         deviations, ``"gumbel"`` over ``temperature`` and with noise.
 
     Fails when:
-        The learning rate is so large that curvature decides (``"calibrate"`` tells), the reference rows are few or
-        unlike what is meant to improve, or many rows help in the same way: it looks at each alone and repeats itself.
+        The learning rate is so large that curvature decides (``hf_select.signals.gradients.calibration.calibrate``
+        asks the oracle), the reference rows are so few that other ones would rank differently, or many rows help in
+        the same way: each is judged alone, so picks repeat themselves.
 
     Cost:
         One backward pass per row, and one per reference row; with ``"oracle"`` also a forward pass of all reference

@@ -57,7 +57,7 @@ def test_methods_budgets_and_seeds_can_be_added_to_a_run_and_settings_cannot_cha
     for words in (
         ("--seed_fraction", "0.2"),
         ("--learning_rate", "1"),
-        ("--test_fraction", "0.2"),
+        ("--test_fraction", "0.3"),
         ("--max_rows", "9"),
     ):
         assert parse(*words).settings() != settings, words

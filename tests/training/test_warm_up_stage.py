@@ -141,7 +141,10 @@ def test_what_cannot_be_warmed_up_is_refused(encoder, rows, tmp_path):
 @pytest.mark.slow
 def test_two_processes_end_with_the_weights_of_one(encoder, rows, tmp_path):
     rows.to_json(str(tmp_path / "rows.jsonl"))
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as each of two processes has: other numbers change the last bits
     alone = warm_up(encoder, rows, max_steps=6, **QUICK)
+    torch.set_num_threads(n_threads)
     words = launch_words([encoder, str(tmp_path / "rows.jsonl"), str(tmp_path / "weights.json")])
     for attempt in range(2):  # gloo aborts at exit, rarely, and none of this library's doing
         done = subprocess.run(words.command, **words.settings, check=False, timeout=200)

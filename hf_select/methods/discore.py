@@ -10,7 +10,7 @@ import numpy as np
 from hf_select.errors import ConfigError
 from hf_select.methods.base import Exclusions, Family, Method, Picks, Scores, top_k
 from hf_select.methods.field import require_choice, require_positive
-from hf_select.signals.keys import Floats, Indices, Signal, one_step_influence
+from hf_select.signals.keys import Floats, Indices, Mask, Signal, one_step_influence
 from hf_select.signals.table import Signals
 
 _AGGREGATES = ("mean", "mean_z", "min", "max", "round_robin")
@@ -34,7 +34,9 @@ class DIScore(Method):
         aggregate: over the tasks: ``"mean"``, ``"min"``, ``"max"``; ``"mean_z"`` puts every task on one scale over the
             eligible rows first; ``"round_robin"`` lets the tasks take turns, each taking its best row that is left.
         rule: ``"top"`` picks the highest; ``"gumbel"`` draws without replacement, with probabilities that follow the
-            exponential of the standardised score over ``temperature``.
+            exponential of the standardised score over ``temperature``; ``"drop_harmful"`` first leaves out rows that
+            lie a standard deviation or more below the mean at both of the last two checkpoints (with a budget of 100 %
+            nothing else).
         temperature: of ``rule="gumbel"``; small picks the highest, large draws evenly.
 
     Needs:
@@ -74,7 +76,7 @@ class DIScore(Method):
     learning_rate: float | None = None
     max_norm: float | None = 1.0
     aggregate: Literal["mean", "mean_z", "min", "max", "round_robin"] = "mean"
-    rule: Literal["top", "gumbel"] = "top"
+    rule: Literal["top", "gumbel", "drop_harmful"] = "top"
     temperature: float = 0.5
 
     def __post_init__(self) -> None:
@@ -84,22 +86,22 @@ class DIScore(Method):
         if self.max_norm is not None:
             require_positive("max_norm", self.max_norm)
         require_choice("aggregate", self.aggregate, _AGGREGATES)
-        require_choice("rule", self.rule, ("top", "gumbel"))
+        require_choice("rule", self.rule, ("top", "gumbel", "drop_harmful"))
         require_positive("temperature", self.temperature)
         if self.engine == "plain" and self.learning_rate is not None:
             raise ConfigError(
                 f"learning_rate={self.learning_rate} does nothing with engine='plain', the product of gradients; leave "
                 f"one out."
             )
-        if self.rule == "gumbel" and self.aggregate == "round_robin":
+        if self.rule != "top" and self.aggregate == "round_robin":
             raise ConfigError(
-                "rule='gumbel' draws by one score of each row, and aggregate='round_robin' has none; use 'mean_z'."
+                f"rule={self.rule!r} goes by one score of each row, and aggregate='round_robin' has none; use 'mean_z'."
             )
 
     @property
     def influence(self) -> Signal[Floats]:
         """How much one step lowers the loss of each reference task, ``(N, T)``."""
-        return one_step_influence(self.engine, self.learning_rate, self.max_norm)
+        return one_step_influence(self.engine, self.learning_rate, self.max_norm, self._n_checkpoints)
 
     @property
     def needs(self) -> frozenset[Signal[Any]]:
@@ -112,12 +114,15 @@ class DIScore(Method):
         return True
 
     def exclusions(self, signals: Signals) -> Exclusions:
-        """Rows without a finite influence on every task."""
-        return {"no finite influence": np.logical_not(np.isfinite(signals[self.influence]).all(axis=1))}
+        """Rows without a finite influence on every task, and those that ``rule="drop_harmful"`` leaves out."""
+        lacking: Mask = np.logical_not(np.isfinite(signals[self.influence]).all(axis=1))
+        if self.rule != "drop_harmful":
+            return {"no finite influence": lacking}
+        return {"no finite influence": lacking, "harmful at both checkpoints": self._harmful(signals, ~lacking)}
 
     def choose(self, signals: Signals, rows: Indices, k: int, rng: np.random.Generator) -> Picks:
         """The ``k`` eligible rows with the highest score, by turns, or drawn; ties go to the lower row id."""
-        influence = np.asarray(signals[self.influence], dtype=np.float64)[rows]
+        influence = self._by_checkpoint(signals)[rows, -1]
         if self.aggregate == "round_robin":
             return in_turns(influence, rows, k)
         score = self._aggregated(influence)
@@ -125,6 +130,28 @@ class DIScore(Method):
             score = gumbel_keys(standardised(score), self.temperature, rng)
         places, scores = top_k(score, np.arange(len(rows)), k)
         return Picks(rows[places], scores)
+
+    @property
+    def _n_checkpoints(self) -> int:
+        return 2 if self.rule == "drop_harmful" else 1
+
+    def _by_checkpoint(self, signals: Signals) -> Scores:
+        """``(N, C, T)``, the oldest checkpoint first."""
+        values = np.asarray(signals[self.influence], dtype=np.float64)
+        return values.reshape(len(values), self._n_checkpoints, -1)
+
+    def _harmful(self, signals: Signals, may_be_picked: Mask) -> Mask:
+        """``(N,)`` rows a standard deviation or more below the mean of all eligible rows, at every checkpoint."""
+        if signals.candidates is not None:
+            may_be_picked = may_be_picked & signals.candidates
+        if signals.labelled is not None:
+            may_be_picked = may_be_picked & ~signals.labelled
+        harmful = np.zeros(signals.n_rows, dtype=bool)
+        if may_be_picked.any():
+            influence = self._by_checkpoint(signals)[may_be_picked]
+            scores = [standardised(self._aggregated(at)) for at in influence.transpose(1, 0, 2)]
+            harmful[may_be_picked] = (np.asarray(scores) <= -1).all(axis=0)
+        return harmful
 
     def _aggregated(self, influence: Scores) -> Scores:
         """``(M,)`` one score for each eligible row."""

@@ -199,7 +199,7 @@ def effort(measure: str, model: str = "target") -> Signal[Floats]:
 
 
 def one_step_influence(
-    engine: str = "exact", learning_rate: float | None = None, max_norm: float | None = 1.0
+    engine: str = "exact", learning_rate: float | None = None, max_norm: float | None = 1.0, n_checkpoints: int = 1
 ) -> Signal[Floats]:
     """DIScore: how much one optimiser step on the row alone lowers the loss of each reference task, a column per task.
 
@@ -207,6 +207,7 @@ def one_step_influence(
         engine: how it is computed; see ``hf_select.signals.gradients.one_step``.
         learning_rate: of the step; ``None`` for what the optimiser is at.
         max_norm: norm that the row's gradient is clipped to; ``None`` for no clipping.
+        n_checkpoints: read at the last so many checkpoints, the columns of the oldest first.
 
     Returns:
         The signal.
@@ -215,6 +216,7 @@ def one_step_influence(
         "one_step_influence", "(N, D)", "nats of reference loss, lowered by one step", Pass.GRADIENTS, engine=engine,
         learning_rate=None if learning_rate is None else float(learning_rate),
         max_norm=None if max_norm is None else float(max_norm),
+        **({"n_checkpoints": n_checkpoints} if n_checkpoints > 1 else {}),
     )  # fmt: skip
 
 

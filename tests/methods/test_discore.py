@@ -101,6 +101,40 @@ def test_drawing_prefers_high_scores_and_follows_the_seed_and_the_temperature():
     assert 17 < np.mean(hot) < 22
 
 
+def test_rows_that_are_harmful_at_both_checkpoints_are_left_out():
+    """Row 5 is, row 6 at the older alone, row 7 at the newer alone; the newer ranks."""
+    older = np.array([0.0, 0.1, -0.1, 0.05, 0.0, -3.0, -3.0, 0.0])
+    newer = np.array([0.3, 0.1, 0.2, 0.0, 0.05, -2.0, 0.4, -2.0])
+    influence = np.stack([older + 1, older - 1, newer, newer], axis=1)  # two tasks at each
+    method = DIScore(rule="drop_harmful")
+    assert method.influence.parameters["n_checkpoints"] == 2
+    signals = Signals({method.influence: influence})
+    reasons = method.exclusions(signals)
+    assert np.flatnonzero(reasons["harmful at both checkpoints"]).tolist() == [5]
+    with pytest.warns(UserWarning, match="only 7 are eligible"):
+        indices, scores = method.pick(signals, 8, np.random.default_rng(0))
+    assert indices.tolist() == [6, 0, 2, 1, 4, 3, 7]
+    np.testing.assert_allclose(scores, newer[indices])
+    for row, at in ((5, older), (5, newer), (6, older), (7, newer)):
+        assert at[row] <= at.mean() - at.std()
+    for row, at in ((6, newer), (7, older)):
+        assert at[row] > at.mean() - at.std()
+
+
+def test_what_counts_as_harmful_is_measured_against_the_rows_that_may_be_picked():
+    values = np.array([0.0, 1.0, 2.0, -1.0, -100.0, np.nan])
+    method = DIScore(rule="drop_harmful")
+    influence = np.stack([values, values], axis=1)
+    whole = Signals({method.influence: influence})
+    assert method.eligible(whole).tolist() == [0, 1, 2, 3]
+    rest = Signals({method.influence: influence}, candidates=np.arange(6) != 4)
+    assert method.eligible(rest).tolist() == [0, 1, 2]
+    none = Signals({method.influence: influence}, candidates=np.zeros(6, dtype=bool))
+    assert method.eligible(none).tolist() == []
+    alike = Signals({method.influence: np.full((4, 2), 0.1)})
+    assert method.eligible(alike).tolist() == [0, 1, 2, 3]
+
+
 def test_every_field_of_the_step_names_another_signal_and_the_pass_knows_them_all():
     methods = [
         DIScore(engine=engine, learning_rate=rate, max_norm=norm)
@@ -127,6 +161,7 @@ def test_every_field_of_the_step_names_another_signal_and_the_pass_knows_them_al
         ({"rule": "threshold"}, "rule="),
         ({"engine": "plain", "learning_rate": 1e-4}, "learning_rate=0.0001 does nothing"),
         ({"rule": "gumbel", "aggregate": "round_robin"}, "rule='gumbel'"),
+        ({"rule": "drop_harmful", "aggregate": "round_robin"}, "rule='drop_harmful'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(fields, named):

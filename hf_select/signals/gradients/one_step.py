@@ -58,11 +58,13 @@ class OneStep:
         engine: how its effect is computed, one of ``ENGINES``.
         learning_rate: of the step; ``None`` for what the optimiser is at.
         max_norm: norm that the row's gradient is clipped to; ``None`` for no clipping.
+        n_checkpoints: how many of the last checkpoints it is taken at, each with its own weights and optimiser.
     """
 
     engine: str
     learning_rate: float | None
     max_norm: float | None
+    n_checkpoints: int = 1
 
 
 def one_step_values(asked: OneStep, source: Source) -> NDArray[np.float64]:
@@ -77,13 +79,16 @@ def one_step_values(asked: OneStep, source: Source) -> NDArray[np.float64]:
 
     Returns:
         ``(N, K)`` in the order of the reference tasks, in nats (``"plain"``: nats per unit of learning rate); NaN for
-        rows without a loss.
+        rows without a loss. Of several checkpoints ``(N, C K)``, the columns of the oldest first.
 
     Raises:
         ConfigError: if there is no reference, or no optimiser and the engine needs one.
     """
     if asked.engine not in ENGINES:
         raise ConfigError(f"engine={asked.engine!r} is not known; give one of {', '.join(ENGINES)}.")
+    if asked.n_checkpoints > 1:
+        one = replace(asked, n_checkpoints=1)
+        return np.concatenate([one_step_values(one, at) for at in _last(source, asked.n_checkpoints)], axis=1)
     with with_optimizer(source, asked.engine) as (source, folder):
         loss, validation = make_loss(source), make_validation(source)
         with gradient_engine(loss) as engine:
@@ -122,6 +127,19 @@ def with_optimizer(source: Source, engine: str) -> Iterator[tuple[Source, Path |
     yield source, None
 
 
+def _last(source: Source, n_checkpoints: int) -> list[Source]:
+    """The source at each of the last checkpoints alone, the oldest first."""
+    companions = source.models.companions
+    if len(companions.checkpoints) < n_checkpoints:
+        raise ConfigError(
+            f"{len(companions.checkpoints)} checkpoints were given and {n_checkpoints} are compared; give "
+            f"companions={{'checkpoints': [earlier folder, later folder]}}."
+        )
+    alone = [replace(companions, optimizer=None, checkpoints=(folder,)) for folder in
+             companions.checkpoints[-n_checkpoints:]]  # fmt: skip
+    return [replace(source, models=replace(source.models, companions=one)) for one in alone]
+
+
 def _store(influence: OneStepInfluence) -> Store | None:
     """Where values lie; those of a live optimiser are of this very moment and not kept."""
     source, folder, loss = influence.source, influence.folder, influence.loss
@@ -129,7 +147,7 @@ def _store(influence: OneStepInfluence) -> Store | None:
         return None
     return source.model_store(
         "one_step",
-        asked=vars(influence.asked),
+        asked=[influence.asked.engine, influence.asked.learning_rate, influence.asked.max_norm],
         pool=loss.identity,
         layout=loss.layout.value,
         parameters=parameters_hash(loss.model),

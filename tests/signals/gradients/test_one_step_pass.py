@@ -93,6 +93,23 @@ def test_a_checkpoint_is_what_the_optimiser_was(lora_run, make_source, make_mode
     assert np.nanmax(np.abs(earlier)) > 0
 
 
+def test_several_checkpoints_stand_side_by_side(lora_run, make_source, make_model):
+    _, folders = lora_run
+    asked = OneStep("exact", 1e-3, 1.0, 2)
+    both = one_step_values(asked, make_source(make_model("llama"), folders=folders))
+    alone = [
+        one_step_values(replace(asked, n_checkpoints=1), make_source(make_model("llama"), folders=[folder]))
+        for folder in folders
+    ]
+    np.testing.assert_array_equal(both, np.concatenate(alone, axis=1))
+    assert np.nanmax(np.abs(both[:, :2] - both[:, 2:])) > 0
+    with pytest.raises(ConfigError, match="1 checkpoints were given and 2 are compared"):
+        one_step_values(asked, make_source(make_model("llama"), folders=folders[:1]))
+    signal = one_step_influence("exact", 1e-3, 1.0, 2)
+    assert signal.column.endswith("_n_checkpoints_2")
+    assert read_signals([signal], make_source(make_model("llama"), folders=folders))[signal].shape == (10, 4)
+
+
 def test_a_checkpoint_is_stored_and_a_live_optimiser_is_not(lora_run, make_source, make_model, tmp_path, monkeypatch):
     runs, read = [], GradientEngine.read
     monkeypatch.setattr(GradientEngine, "read", lambda *args, **options: runs.append(1) or read(*args, **options))

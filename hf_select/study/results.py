@@ -177,9 +177,12 @@ def _arm_of_seed(outcome: SeedOutcome, name: str) -> dict[str, Any]:
         *("seed", "rows", "tokens", "selection_seconds", "training_seconds"),
         *("padding_fraction", "peak_memory_bytes"),
     )
-    value, interval = pass_at_1([measures["metric"]], pass_at_1_tasks(outcome.setting))
+    tasks = pass_at_1_tasks(outcome.setting)
+    value, interval = pass_at_1([measures["metric"]], tasks)
+    asked = [entry["n_problems"] for task in tasks if (entry := measures["metric"][task]) is not None]
     return {
         **{key: found[key] for key in kept},
+        "n_problems": sum(asked),
         "validation_loss": mean_loss(measures["validation_loss"]),
         "validation_loss_by_task": measures["validation_loss"],
         "metric_by_task": values_of(measures["metric"]),

@@ -74,7 +74,9 @@ def train_study(
     arguments = setting.arguments.experiment
     collator = make_collator(setting.tokenizer, arguments)
     watch = EfficiencyCallback(collator.stats)
-    trainer = _trainer(setting, model, rows, collator, [watch, *callbacks], _settings(setting, folder, schedule))
+    trainer = _trainer(
+        setting, model, rows, collator, [watch, *callbacks], _settings(setting, folder, schedule, len(rows))
+    )
     if start is not None:
         _load_optimizer(trainer, start)
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -110,17 +112,22 @@ def _trainer(
     return trainer
 
 
-def _settings(setting: StudySetting, folder: Path, schedule: Schedule) -> Any:
-    """The arguments of the run with those of this training; a step sees the same rows on any number of processes."""
+def _settings(setting: StudySetting, folder: Path, schedule: Schedule, n_rows: int) -> Any:
+    """The arguments of the run with those of this training.
+
+    A step sees the same rows on any number of processes, and equally many in every training: few rows come round often,
+    and each time round would end in a short batch.
+    """
     from transformers.trainer_utils import SaveStrategy
 
     settings = copy.copy(setting.arguments.training)
-    n_rows = settings.per_device_train_batch_size
+    batch_size = settings.per_device_train_batch_size
     changes = {
         **schedule.settings,
         "output_dir": str(folder),
         "seed": setting.seed,
-        "per_device_train_batch_size": max(1, n_rows // settings.world_size),
+        "per_device_train_batch_size": max(1, batch_size // settings.world_size),
+        "dataloader_drop_last": n_rows >= batch_size,
         "save_strategy": SaveStrategy.NO,
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,

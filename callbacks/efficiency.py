@@ -10,6 +10,7 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_select.callbacks.tracker import report
 from hf_select.training.sample import CollationStats
 
 _SAMPLING_SECONDS = 0.05
@@ -18,7 +19,8 @@ _SAMPLING_SECONDS = 0.05
 class EfficiencyCallback(TrainerCallback):
     """Measures one training run; the figures are logged at its end and stay readable here.
 
-    Logged as ``tokens_per_second``, ``padding_fraction`` and ``peak_memory_bytes``.
+    Every tracker of ``report_to`` gets ``train/training_seconds``, ``train/peak_memory_bytes``,
+    ``train/padding_fraction`` and ``train/tokens_per_second``, the log history the same without ``train/``.
 
     Args:
         stats: the collator's ``stats``, which count real and padded tokens of this process (``None``: not counted; with
@@ -45,16 +47,31 @@ class EfficiencyCallback(TrainerCallback):
         self._watch = _MemoryWatch()
         self._watch.start()
 
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Stop both with the ``Trainer``'s last log, while the trackers are open, and log the figures."""
+        if self._watch is not None and "train_loss" in (logs or {}):
+            self._stop(self._watch)
+            report(self.figures(), args, state, control)
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop both, and add the figures to the log."""
-        if self._watch is None:
-            return
+        """Stop both, if the ``Trainer`` logged nothing at the end."""
+        if self._watch is not None:
+            self._stop(self._watch)
+            state.log_history.append({"step": state.global_step, **self.figures()})
+
+    def _stop(self, watch: _MemoryWatch) -> None:
         self.seconds = time.perf_counter() - self._began
-        self.peak_memory_bytes = self._watch.stop()
+        self.peak_memory_bytes = watch.stop()
         self._watch = None
-        state.log_history.append({"step": state.global_step, **self.figures()})
 
     def figures(self) -> dict[str, float]:
         """The figures by name; without ``stats`` only seconds and memory."""

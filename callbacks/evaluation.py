@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_select.callbacks.tracker import report
 from hf_select.errors import ConfigError
 from hf_select.training.attention import plain_attention
 from hf_select.training.random_state import random_state_kept
@@ -24,6 +25,8 @@ class PassAtKCallback(TrainerCallback):
     Random state, training flags and attention are left as found, so a run with the callback trains to the same
     weights as one without. Model-written code runs only on the user's word (``HF_ALLOW_CODE_EVAL=1``, or
     ``allow_code_eval=True``).
+
+    Every tracker of ``report_to`` gets ``eval/pass@1`` (and so on for each k), the log history ``eval_pass@1``.
 
     Args:
         problems: the problems, or the name of a benchmark (``"humaneval"``, ``"mbpp"`` ...).
@@ -66,7 +69,7 @@ class PassAtKCallback(TrainerCallback):
     ) -> None:
         """Evaluate if it is time."""
         if self._every is not None and state.global_step % self._every == 0:
-            self._evaluate(state, model, processing_class)
+            self._evaluate(args, state, control, model, processing_class)
 
     def on_evaluate(
         self,
@@ -81,12 +84,14 @@ class PassAtKCallback(TrainerCallback):
     ) -> None:
         """Evaluate with the ``Trainer``, and add the figures to its metrics."""
         if self._every is None:
-            figures = self._evaluate(state, model, processing_class)
+            figures = self._evaluate(args, state, control, model, processing_class)
             if metrics is not None:
-                metrics.update({f"eval_{name}": value for name, value in figures.items()})
+                metrics.update(figures)
 
-    def _evaluate(self, state: TrainerState, model: Any, tokenizer: Any) -> dict[str, float]:
-        """pass@k of now, by name; also put into the log."""
+    def _evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any, tokenizer: Any
+    ) -> dict[str, float]:
+        """pass@k of now, by the name that it is logged under."""
         from accelerate import Accelerator
 
         from hf_select.evaluation.run import evaluate_model
@@ -102,7 +107,8 @@ class PassAtKCallback(TrainerCallback):
                 module.training = training
         figures = {f"pass@{k}": estimate.value for k, estimate in result.pass_at_k.items()}
         self.results.append({"step": state.global_step, **figures, "counts": dict(result.counts)})
-        state.log_history.append({"step": state.global_step, "epoch": state.epoch, **figures})
         told = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         logger.info("Step %d: %s over %d problems.", state.global_step, told, len(self._problems))
-        return figures
+        logged = {f"eval_{name}": value for name, value in figures.items()}
+        report(logged, args, state, control)
+        return logged

@@ -2,7 +2,7 @@
 
 on_train_begin   a LiveSampler takes the place of the dataloader's sampler; on resume it gets its events back
 on_step_end      every ``every`` steps: extract -> pick -> the sampler draws the new rows from the next free batch
-checkpoint       all events and the ledger go into trainer_state.json
+checkpoint       all events and the ledger go into trainer_state.json, with their hash
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from hf_select.budget import Budget
+from hf_select.callbacks.tracker import Values, report
+from hf_select.crash_point import crash_point
 from hf_select.errors import ConfigError, RowError, StaleStateError
 from hf_select.extraction import Extraction, as_companions
 from hf_select.files import write_json
 from hf_select.methods import Method, make_for
 from hf_select.select import check_asked, select_from
 from hf_select.signals.identity import key_of, require_whole
-from hf_select.signals.keys import Mask, Task
+from hf_select.signals.keys import Task
 from hf_select.signals.models import Companions, Models
 from hf_select.signals.source import Options
-from hf_select.training.live_sampler import Event, LiveSampler
+from hf_select.training.live_sampler import Event, LiveSampler, compared, own_sampler
 from hf_select.training.random_state import random_state_kept
+from hf_select.training.seal import is_sealed, sealed, unsealed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,6 +44,7 @@ logger = logging.getLogger("hf_select")
 
 LEDGER_FILE = "selection_ledger.json"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_LOGGED = ("n_rows", "replaced_fraction", "overlap", "seconds")
 
 
 class SelectionCallback(TrainerCallback, ExportableState):
@@ -51,6 +54,10 @@ class SelectionCallback(TrainerCallback, ExportableState):
     length, so that schedule and number of steps stay. A change takes effect behind the batches that were fetched
     already. Optimiser, gradients, random state and training flags are left as found: with a budget of 100 % the
     weights are those of a run without the callback, bit by bit.
+
+    Every tracker of ``report_to`` gets ``train/selection_n_rows``, ``train/selection_replaced_fraction``,
+    ``train/selection_overlap``, ``train/selection_seconds`` and ``train/selection_score_median``, the log history the
+    same without ``train/``; trackers that have histograms get that of ``train/selection_scores`` (the picked rows').
 
     Args:
         method: a method, or the name of one with its defaults.
@@ -108,10 +115,12 @@ class SelectionCallback(TrainerCallback, ExportableState):
         }  # fmt: skip
         self._companions = as_companions(companions)
         self._pool_fraction, self._seed = pool_fraction, seed
-        self._options = Options(**{"progress": False, "cache_dir": False, **options})
+        self._options = Options.of({"progress": False, "cache_dir": False, **options})
         self._sampler: LiveSampler | None = None
         self._extraction: Extraction | None = None
         self._began = 0.0
+        self._step = 0  # of the last hook, so that a checkpoint says which step its selection is of
+        self._unreported: Values | None = None
         self.ledger: list[dict[str, Any]] = []
 
     def on_train_begin(
@@ -127,7 +136,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Put the live sampler in, restore what a checkpoint holds, and select at once if that was asked for."""
         self._began = time.perf_counter()
-        self._sampler, self.ledger = LiveSampler(_own_sampler(train_dataloader)), []
+        self._sampler, self.ledger = LiveSampler(own_sampler(train_dataloader)), []
+        self._step, self._unreported = state.global_step, None
         train_dataloader.set_sampler(self._sampler)
         require_whole(model)
         companions = replace(self._companions, optimizer=kwargs["optimizer"])  # read as it stands
@@ -142,11 +152,19 @@ class SelectionCallback(TrainerCallback, ExportableState):
         elif self._first == 0:
             self._reselect(args, state)
 
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Log a selection before the first step, now that every tracker is open."""
+        self._report(args, state, control)
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Select anew if it is time."""
+        self._step = state.global_step
         due = state.global_step >= max(1, self._first) and (state.global_step - self._first) % self._every == 0
         if due and state.global_step < state.max_steps:
             self._reselect(args, state)
+            self._report(args, state, control)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -161,9 +179,10 @@ class SelectionCallback(TrainerCallback, ExportableState):
             write_json(Path(args.output_dir) / LEDGER_FILE, {**self._identity(), "selections": self.ledger})
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: every change of the rows in use, and the ledger."""
+        """What a checkpoint keeps: every change of the rows in use, the ledger, and the hash of both."""
         events = [] if self._sampler is None else [event.packed() for event in self._sampler.events]
-        return {"args": {}, "attributes": {**self._identity(), "events": events, "ledger": self.ledger}}
+        kept = {**self._identity(), "step": self._step, "events": events, "ledger": self.ledger}
+        return {"args": {}, "attributes": sealed(type(self).__name__, kept)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> NoReturn:  # noqa: ARG003
@@ -203,17 +222,23 @@ class SelectionCallback(TrainerCallback, ExportableState):
 
     def _restore(self, state: TrainerState) -> None:
         """The events of the run that the checkpoint is of."""
-        saves: Any = state.stateful_callbacks or {}
-        saved = saves.get(type(self).__name__)
-        if not saved:
+        saves: Any = state.stateful_callbacks
+        name, own = next((name for name in saves if is_sealed(saves[name])), None), type(self).__name__
+        if name is None and own not in saves:
             logger.warning("The checkpoint holds no selection; all rows are in use until the next one.")
+            saves[own] = self.state()  # the Trainer saves only what the checkpoint knew
             return
+        place = f"trainer_state.json of checkpoint-{state.global_step}"
+        attributes = unsealed(name or own, saves[name or own], place, state.global_step)
+        if name != own:
+            raise StaleStateError(
+                f"The checkpoint holds the selection of a {name}, not of a {own}; use the same class."
+            )
         assert self._sampler is not None
-        attributes = saved["attributes"]
-        for name, value in self._identity().items():
-            if attributes[name] != value:
+        for field, value in self._identity().items():
+            if attributes[field] != value:
                 raise StaleStateError(
-                    f"The checkpoint was made with {name}={attributes[name]!r} and this callback has {value!r}: the "
+                    f"The checkpoint was made with {field}={attributes[field]!r} and this callback has {value!r}: the "
                     f"resumed run would not be the one that was cut off. Use the same, or start anew."
                 )
         self._sampler.events = [Event.unpacked(event) for event in attributes["events"]]
@@ -231,27 +256,36 @@ class SelectionCallback(TrainerCallback, ExportableState):
             selection = self._select(extraction, len(self.ledger))
         [in_use] = broadcast_object_list([selection.mask()], from_process=0)
         position = max(gather_object([sampler.position]))
+        crash_point("reselect.scored")
         before = sampler.events[-1].in_use if sampler.events else np.ones(len(in_use), dtype=bool)
         sampler.change(in_use, position)
+        crash_point("reselect.swapped")
         entry = {
             "step": state.global_step,
             "epoch": state.epoch,
             "position": position,
-            **_compared(before, in_use),
+            **compared(before, in_use),
             "score_quantiles": np.quantile(selection.scores, _QUANTILES).round(6).tolist(),
             "excluded": selection.provenance["excluded"],
             "seconds": round(time.perf_counter() - began, 3),
         }
         self.ledger.append(entry)
-        state.log_history.append(
-            {"step": state.global_step, "epoch": state.epoch}
-            | {f"selection_{name}": entry[name] for name in ("n_rows", "replaced_fraction", "overlap", "seconds")}
-        )
+        crash_point("reselect.noted")
+        self._unreported = selection.scores
         if args.should_log:
             logger.info(
                 "Step %d: %d rows in use, %.0f %% of them new (%.1f s).",
                 state.global_step, entry["n_rows"], 100 * entry["replaced_fraction"], entry["seconds"],
             )  # fmt: skip
+
+    def _report(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Log the last selection, if that is yet to be done."""
+        if self._unreported is None:
+            return
+        scores, self._unreported = self._unreported, None
+        figures = {f"selection_{name}": self.ledger[-1][name] for name in _LOGGED}
+        figures["selection_score_median"] = self.ledger[-1]["score_quantiles"][_QUANTILES.index(0.5)]
+        report(figures, args, state, control, histograms={"selection_scores": scores})
 
     def _select(self, extraction: Extraction, number: int) -> Selection:
         """The selection of that number, with a stream of random numbers of its own."""
@@ -263,38 +297,3 @@ class SelectionCallback(TrainerCallback, ExportableState):
             candidates[rng.permutation(n_rows)[: Budget.fraction(self._pool_fraction).n_rows(n_rows)]] = True
         method = self._method(extraction.models.task)
         return select_from(extraction, method, self._budget, seed=int(rng.integers(2**31)), candidates=candidates)
-
-
-def _own_sampler(train_dataloader: Any) -> Any:
-    """The sampler of the dataloader.
-
-    Args:
-        train_dataloader: the ``Trainer``'s.
-
-    Returns:
-        Its sampler.
-
-    Raises:
-        ConfigError: if it has none, or another callback took it.
-    """
-    from accelerate.data_loader import get_sampler
-
-    own = get_sampler(train_dataloader) if hasattr(train_dataloader, "set_sampler") else None
-    if own is None or isinstance(train_dataloader.dataset, torch.utils.data.IterableDataset):
-        raise ConfigError(
-            "The training dataset is streamed (it has no sampler), so rows cannot be chosen by their number. Give the "
-            "Trainer a Dataset instead of an IterableDataset."
-        )
-    if isinstance(own, LiveSampler):
-        raise ConfigError("Two SelectionCallbacks would choose the rows of one training; leave one.")
-    return own
-
-
-def _compared(before: Mask, in_use: Mask) -> dict[str, Any]:
-    """How a set of rows differs from the one before."""
-    n_rows, n_common = int(in_use.sum()), int((before & in_use).sum())
-    return {
-        "n_rows": n_rows,
-        "replaced_fraction": round(1 - n_common / n_rows, 6),
-        "overlap": round(n_common / int((before | in_use).sum()), 6),
-    }

@@ -65,6 +65,10 @@ class StaleStateError(HfSelectError, ValueError):
     """Stored state belongs to another dataset, model or configuration."""
 
 
+class CorruptStateError(HfSelectError, ValueError):
+    """Stored state is not what was written: cut off, or a byte has changed."""
+
+
 class CodeExecutionError(HfSelectError, PermissionError):
     """Model-written code was about to run without the user's word."""
 
@@ -101,6 +105,18 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
         The error, ready to be raised.
     """
     table = sorted(known)
-    near = difflib.get_close_matches(str(name), table, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return UnknownNameError(f"Unknown {kind} {name!r}. {hint}Available: {', '.join(table)}.")
+    return UnknownNameError(f"Unknown {kind} {name!r}. {did_you_mean(name, table)}Available: {', '.join(table)}.")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The nearest known names, as a sentence of a message.
+
+    Args:
+        name: the name that came.
+        known: all names there are.
+
+    Returns:
+        ``"Did you mean 'this'? "``, empty where nothing is near.
+    """
+    near = difflib.get_close_matches(str(name), sorted(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(map(repr, near))}? " if near else ""

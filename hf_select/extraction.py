@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from hf_select.signals.source import Options, Source
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger("hf_select")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,26 @@ class Extraction:
         reference = {task: part.source.rows for task, part in self.reference_parts.items()}
         return Source(rows, row_format, self.models, self.options, labelled, reference)
 
+    def report_copies(self) -> None:
+        """Tell, once, how many rows equal an earlier one."""
+        if (n_copies := len(self.copies)) and "n_copies" not in self.source.notes:
+            self.source.notes["n_copies"] = n_copies
+            logger.warning(
+                "%d of %d rows are copies of earlier ones (first: %s); equal scores go to the lower row id. The gate "
+                "hf_select.gates.DuplicateGate drops them.", n_copies, len(self.source.rows), self.copies[:5].tolist(),
+            )  # fmt: skip
+
+    @cached_property
+    def copies(self) -> Indices:
+        """Row ids of the rows that equal an earlier one."""
+        seen: set[Hashable] = set()
+        copies = []
+        for row_id, row in enumerate(self.source.rows):
+            if row.content in seen:
+                copies.append(row_id)
+            seen.add(row.content)
+        return np.asarray(copies, dtype=np.int64)
+
     @cached_property
     def _used_for_parts(self) -> dict[str, Any]:
         """What was used so far to read some of the rows."""
@@ -112,7 +135,13 @@ class Extraction:
 
         Returns:
             The arrays of those that had to be read, over ``rows``.
+
+        Raises:
+            ConfigError: if something else than a signal is asked for.
         """
+        needs = list(needs)
+        if strange := [need for need in needs if not isinstance(need, Signal)]:
+            raise ConfigError(f"{strange[0]!r} is not a signal; give method.needs, or some of hf_select.signals.keys.")
         wanted = self.missing(needs)
         for signal in wanted:
             require_means(signal, self.models)
@@ -176,6 +205,8 @@ def as_companions(companions: Companions | Mapping[str, Any] | None) -> Companio
     """
     if isinstance(companions, Companions):
         return companions
+    if companions is not None and not isinstance(companions, Mapping):
+        raise ConfigError(f"companions={companions!r:.60} is not a mapping; give companions={{'draft_model': ...}}.")
     known = [field.name for field in fields(Companions)]
     for name in companions or {}:
         if name not in known:

@@ -71,6 +71,8 @@ def read_for_method(
         taken = Signals.from_dataset(extraction.dataset, want.signals - set(missing))
         signals = signals.with_values({**{s: taken[s] for s in taken}, **_read_some(extraction, want)})
         want = method.wants(signals, n_wanted(_complete(signals, method)), np.random.default_rng(seed))
+    if read_for:
+        extraction.report_copies()
     unasked = {signal.name: 0 for signal in method.needs if signal not in signals}
     return Reading(_complete(signals, method), dict(sorted({**read_for, **unasked}.items())))
 

@@ -16,11 +16,11 @@ form                columns                                         read as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hf_select.errors import ColumnError, ConfigError, RowError
+from hf_select.errors import ColumnError, ConfigError, RowError, did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,6 +52,11 @@ class Row(NamedTuple):
     label: int | None = None
     messages: tuple[Message, ...] | None = None
     ids: tuple[Sequence[int], Sequence[int]] | None = None
+
+    @property
+    def content(self) -> Hashable:
+        """What two copies of one row have in common."""
+        return (self.prompt, self.response, self.label, self.ids and tuple(map(tuple, self.ids)))
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,12 @@ class RowFormat:
             The format.
 
         Raises:
+            ConfigError: if ``columns`` is no mapping.
             RowError: if the columns fit no known form.
         """
         names = [str(name) for name in (dataset if isinstance(dataset, list | tuple) else dataset.column_names)]  # type: ignore[union-attr]
+        if columns is not None and not isinstance(columns, Mapping):
+            raise ConfigError(f"columns={columns!r} is not a mapping; give columns={{'prompt': ..., 'response': ...}}.")
         if columns:
             return _from_mapping(columns, names)
         for conversation in ("messages", "conversations"):
@@ -127,14 +135,13 @@ class RowFormat:
 
         Raises:
             ColumnError: if a column of the format is not there.
-            RowError: if a value is not text (``None``, bytes, a number): count, first row ids and what to do.
+            RowError: if a value is not text (``None``, bytes, a number, text that is no Unicode): count, first row ids
+                and what to do.
         """
         there = list(batch.column_names if hasattr(batch, "column_names") else batch)
         missing = [name for name in self.columns if name not in there]
         if missing:
-            raise ColumnError(
-                f"No column {missing[0]!r}; the dataset has {there}. Give columns={{'prompt': ..., ...}}."
-            )
+            raise _no_column(missing[0], there)
         if self.form == "tokens":
             pairs = zip(batch["input_ids"], batch["labels"], strict=True)
             return [_from_tokens(ids, labels, row_id) for row_id, (ids, labels) in enumerate(pairs)]
@@ -157,7 +164,7 @@ def _from_mapping(columns: Mapping[str, str], names: list[str]) -> RowFormat:
     if unknown := sorted(set(columns) - known):
         raise ConfigError(f"columns has unknown keys {unknown}; the keys are {sorted(known)}.")
     if missing := [column for column in columns.values() if column not in names]:
-        raise ColumnError(f"No column {missing[0]!r}; the dataset has {names}.")
+        raise _no_column(missing[0], names)
     if "messages" in columns:
         return RowFormat("messages", prompt=columns["messages"])
     if "label" in columns and "prompt" in columns:
@@ -171,10 +178,20 @@ def _from_mapping(columns: Mapping[str, str], names: list[str]) -> RowFormat:
     return RowFormat("completion", columns["prompt"], columns["response"])
 
 
+def _no_column(name: object, there: Iterable[str]) -> ColumnError:
+    near = did_you_mean(name, there)
+    return ColumnError(f"No column {name!r}; the dataset has {there}. {near}Give columns={{'prompt': ..., ...}}.")
+
+
 def _texts(batch: Any, column: str | None, *, nullable: bool = False) -> list[str]:
     if column is None:
         return []
-    values = list(batch[column])
+    try:
+        values = list(batch[column])
+    except UnicodeDecodeError as error:  # an Arrow column whose bytes somebody else called text
+        raise _no_text(
+            column, f"bytes that are not UTF-8 ({error.reason}: 0x{error.object[error.start]:02x})"
+        ) from error
     if nullable:
         values = ["" if value is None else value for value in values]
     wrong = [(row_id, type(value).__name__) for row_id, value in enumerate(values) if not isinstance(value, str)]
@@ -183,14 +200,37 @@ def _texts(batch: Any, column: str | None, *, nullable: bool = False) -> list[st
             f"{len(wrong)} rows of column {column!r} are not text (first: {wrong[:5]}). Drop them with dataset.filter, "
             f"or decode them, before selecting."
         )
+    if lone := [row_id for row_id, value in enumerate(values) if not _is_unicode(value)]:
+        raise _no_text(column, f"halves of surrogate pairs in {len(lone)} rows (first: {lone[:5]})")
     return values
+
+
+def _no_text(column: str, found: str) -> RowError:
+    return RowError(
+        f"Column {column!r} holds {found}, which no tokenizer can read. Decode the file with errors='replace', or drop "
+        f"those rows."
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written: half of a surrogate pair, as torn JSON escapes leave it, cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _labels(batch: Any, column: str) -> list[int]:
     values = list(batch[column])
     wrong = [(row_id, value) for row_id, value in enumerate(values) if not isinstance(value, int)]
     if wrong:
-        raise RowError(f"{len(wrong)} labels of column {column!r} are not whole numbers (first: {wrong[:5]}).")
+        raise RowError(
+            f"{len(wrong)} labels of column {column!r} are not whole numbers (first: {wrong[:5]}). Number the classes, "
+            f"for example by dataset.class_encode_column({column!r})."
+        )
     return [int(value) for value in values]
 
 
@@ -199,9 +239,14 @@ def _from_messages(turns: object, row_id: int) -> Row:
         raise RowError(f"Row {row_id}: a conversation is a list of messages, not {type(turns).__name__}.")
     messages = []
     for turn in turns:
+        if not isinstance(turn, Mapping):
+            raise RowError(f"Row {row_id}: a message is a mapping with 'role' and 'content', not {turn!r:.40}.")
         role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
         if not isinstance(role, str) or not isinstance(content, str):
-            raise RowError(f"Row {row_id}: a message needs the texts 'role' and 'content', but has {sorted(turn)}.")
+            kinds = {name: type(value).__name__ for name, value in turn.items()}
+            raise RowError(f"Row {row_id}: a message needs the texts 'role' and 'content', but has {kinds}.")
+        if not _is_unicode(content):
+            raise RowError(f"Row {row_id}: a message holds half of a surrogate pair; decode it with errors='replace'.")
         messages.append({"role": _ROLES.get(role, role), "content": content})
     if messages[-1]["role"] != "assistant":
         raise RowError(f"Row {row_id}: the last message is the {messages[-1]['role']}'s; the response must come last.")
@@ -209,7 +254,9 @@ def _from_messages(turns: object, row_id: int) -> Row:
     return Row("\n".join(message["content"] for message in before), messages[-1]["content"], None, before)
 
 
-def _from_tokens(ids: Sequence[int], labels: Sequence[int], row_id: int) -> Row:
+def _from_tokens(ids: Sequence[int] | None, labels: Sequence[int] | None, row_id: int) -> Row:
+    if ids is None or labels is None:
+        raise RowError(f"Row {row_id}: its input_ids or labels are missing (None); drop the row with dataset.filter.")
     if len(ids) != len(labels):
         raise RowError(f"Row {row_id}: {len(ids)} input_ids and {len(labels)} labels; one label per token is needed.")
     start = next((place for place, label in enumerate(labels) if label != _IGNORED), len(labels))

@@ -14,6 +14,7 @@ import numpy as np
 
 from hf_select import __version__
 from hf_select.budget import Budget
+from hf_select.crash_point import crash_point
 from hf_select.errors import BudgetError, ConfigError, InvalidScoresError
 from hf_select.extraction import Extraction, as_companions, as_task, row_mask
 from hf_select.methods import Method, make_for
@@ -85,7 +86,7 @@ def select(
     """
     models = Models(model, tokenizer, embedder, revision, as_task(task), as_companions(companions))
     method = make_for(method, models.task) if isinstance(method, str) else method
-    extraction = Extraction(dataset, models, columns, Options(**{"seed": seed, **options}), labelled, reference)
+    extraction = Extraction(dataset, models, columns, Options.of({"seed": seed, **options}), labelled, reference)
     mask = row_mask(candidates, len(dataset), "candidates")
     return select_from(extraction, method, Budget.parse(budget), seed=seed, candidates=mask, on_invalid=on_invalid)
 
@@ -115,16 +116,19 @@ def select_from(
     check_asked(method, budget, extraction, on_invalid)
     started, dataset = time.perf_counter(), extraction.dataset
     asked = _Asked(method, budget, seed, candidates)
+    budget.n_rows(asked.n_candidates(len(dataset)))  # refuses more rows than there are before anything is read
     tokens = frozenset({ROW_TOKENS}) if budget.kind == "tokens" else frozenset()
     signals, read_for = read_for_method(
         extraction, method, asked.n_wanted, seed=seed, candidates=candidates, besides=tokens
     )
     reading = time.perf_counter() - started
     excluded = _count_exclusions(method, signals, on_invalid)
+    _check_left(method, signals, excluded)
     indices, scores = method.pick(signals, asked.n_wanted(signals), np.random.default_rng(seed))
     if budget.kind == "tokens" and len(indices):
         n_kept = budget.prefix(np.arange(len(indices)), signals[ROW_TOKENS][indices])
         indices, scores = indices[:n_kept], scores[:n_kept]
+    crash_point("picks.made")
     provenance = {
         "method": method.config(),
         "budget": str(budget),
@@ -155,8 +159,11 @@ def check_asked(method: Method, budget: Budget, extraction: Extraction, on_inval
 
     Raises:
         BudgetError: if a token budget is given to a method whose picks are not in an order that can be cut.
-        ConfigError: if ``on_invalid`` is neither of its values, or the method needs a reference set and none came.
+        ConfigError: if ``method`` is none, ``on_invalid`` is neither of its values, or the method needs a reference
+            set and none came.
     """
+    if not isinstance(method, Method):
+        raise ConfigError(f"method={method!r:.80} is not a method; give its name, for example 'cdas', or make('cdas').")
     if on_invalid not in ("exclude", "error"):
         raise ConfigError(f"on_invalid={on_invalid!r} must be 'exclude' or 'error'.")
     if budget.kind == "tokens" and not method.ordered:
@@ -207,6 +214,18 @@ def _count_exclusions(method: Method, signals: Signals, on_invalid: str) -> dict
             "%s: %d rows are not eligible: %s (first: %s).", method.name, len(rows), reason, rows[:5].tolist()
         )
     return excluded
+
+
+def _check_left(method: Method, signals: Signals, excluded: Mapping[str, int]) -> None:
+    """Refuse a selection of nothing."""
+    if len(method.eligible(signals)):
+        return
+    n_rows = signals.n_rows if signals.candidates is None else int(signals.candidates.sum())
+    why = ", ".join(f"{reason}: {n}" for reason, n in excluded.items()) or "all are labelled already"
+    raise InvalidScoresError(
+        f"{method.name!r} may pick none of the {n_rows} rows ({why}). Check the model (NaN weights?), the signal "
+        f"columns and labelled=, or take another method."
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -11,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_select.errors import RowError, StaleStateError
-from hf_select.files import replace_file, write_json
+from hf_select.crash_point import crash_point
+from hf_select.errors import CorruptStateError, RowError, StaleStateError
+from hf_select.files import json_text, write_bytes, write_json
 from hf_select.methods.base import Scores
 from hf_select.signals.keys import Indices, Mask
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 SELECTION_FILE = "selection.json"
 SCORES_FILE = "scores.parquet"
-_FORMAT = 1
+_FORMAT = 2  # 1 had no hashes
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,8 @@ class Selection:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``selection.json`` (provenance) and ``scores.parquet`` (row id and score of each pick).
 
-        The scores are written first and the provenance last, each by rename, so that a folder with a
-        ``selection.json`` is whole.
+        A run that is killed here leaves the selection that was in the folder before, or this one: the scores are
+        written beside, under a name that holds their hash, and the record that names this hash makes them count.
 
         Args:
             folder: where to; made if absent.
@@ -104,13 +107,20 @@ class Selection:
         import pyarrow.parquet as pq
 
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         table = pa.table({"row_id": np.asarray(self.indices, np.int64), "score": np.asarray(self.scores, np.float64)})
-        replace_file(target / SCORES_FILE, lambda path: pq.write_table(table, path))
-        write_json(
-            target / SELECTION_FILE,
-            {"format": _FORMAT, "n_rows": self.n_rows, "n_picked": len(self), **self.provenance},
-        )
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        write_bytes(target / _beside(digest), buffer.getvalue())
+        crash_point("selection.half_saved")
+        content = {"format": _FORMAT, "n_rows": self.n_rows, "n_picked": len(self), **self.provenance}
+        record = {**json.loads(json_text(content)), "scores_sha256": digest}
+        write_json(target / SELECTION_FILE, {**record, "sha256": _record_hash(record)})
+        crash_point("selection.recorded")
+        write_bytes(target / SCORES_FILE, buffer.getvalue())
+        for beside in target.glob(_beside("*")):  # also of runs that were killed above
+            beside.unlink(missing_ok=True)
+        crash_point("selection.saved")
         return target
 
     def push_to_hub(self, repo_id: str, dataset: Dataset, config_name: str, **options: Any) -> Push:
@@ -141,22 +151,61 @@ class Selection:
             The selection.
 
         Raises:
-            StaleStateError: if the folder holds no whole selection of this format.
+            StaleStateError: if the folder holds no finished selection of this format.
+            CorruptStateError: if it was damaged.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         source = Path(folder)
-        if not (source / SELECTION_FILE).is_file() or not (source / SCORES_FILE).is_file():
-            raise StaleStateError(
-                f"{source} holds no finished selection ({SELECTION_FILE} and {SCORES_FILE}); select again."
+        record = _read_record(source)
+        digest = record.pop("scores_sha256")
+        found = (path for path in (source / SCORES_FILE, source / _beside(digest)) if path.is_file())
+        content = next(
+            (data for path in found if hashlib.sha256(data := path.read_bytes()).hexdigest() == digest), None
+        )
+        if content is None:
+            raise CorruptStateError(
+                f"{source / SCORES_FILE} is absent, damaged or of another selection (sha256 is not the one that "
+                f"{SELECTION_FILE} names); select again."
             )
-        provenance = json.loads((source / SELECTION_FILE).read_text(encoding="utf-8"))
-        if provenance.pop("format", None) != _FORMAT:
-            raise StaleStateError(f"{source / SELECTION_FILE} has another format than {_FORMAT}; select again.")
-        table = pq.read_table(source / SCORES_FILE)
-        n_rows, n_picked = int(provenance.pop("n_rows")), int(provenance.pop("n_picked"))
-        if table.num_rows != n_picked:
-            raise StaleStateError(
-                f"{source}: {table.num_rows} scores, but {n_picked} picks are recorded; select again."
-            )
-        return cls(table["row_id"].to_numpy(), table["score"].to_numpy(), n_rows, provenance)
+        table = pq.read_table(pa.BufferReader(content))
+        n_rows, _ = int(record.pop("n_rows")), record.pop("n_picked")
+        return cls(table["row_id"].to_numpy(), table["score"].to_numpy(), n_rows, record)
+
+
+def _beside(digest: str) -> str:
+    """Name of the scores while the record does not name them yet."""
+    return f".scores-{digest}.parquet"
+
+
+def _record_hash(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """The record of a selection, as it was written.
+
+    Args:
+        folder: of the selection.
+
+    Returns:
+        The record without its own hash and its format.
+
+    Raises:
+        StaleStateError: if there is none of this format.
+        CorruptStateError: if it was damaged.
+    """
+    path = folder / SELECTION_FILE
+    if not path.is_file():
+        raise StaleStateError(f"{folder} holds no finished selection ({SELECTION_FILE}); select again.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as reason:  # of the text or of JSON
+        raise CorruptStateError(f"{path} is damaged ({reason}); select again.") from reason
+    if not isinstance(record, dict) or (record.get("format") != _FORMAT and "sha256" not in record):
+        raise StaleStateError(f"{path} has another format than {_FORMAT}; select again.")
+    if record.pop("sha256", None) != _record_hash(record):
+        raise CorruptStateError(f"{path} is damaged (it does not match its sha256) or was edited; select again.")
+    record.pop("format")
+    return record

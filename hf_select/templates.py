@@ -33,20 +33,28 @@ class Template:
 
         Returns:
             The text before the response.
+        """
+        if self.name != "chat":
+            return self.text.replace("{prompt}", row.prompt)
+        self.check(tokenizer)
+        turns = row.messages or ({"role": "user", "content": row.prompt},)
+        messages = [dict(turn) for turn in turns]
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def check(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Refuse a tokenizer that this wording cannot be written with.
+
+        Args:
+            tokenizer: the tokenizer.
 
         Raises:
             ModelError: if the chat template is asked for and the tokenizer has none.
         """
-        if self.name != "chat":
-            return self.text.replace("{prompt}", row.prompt)
-        if not getattr(tokenizer, "chat_template", None):
+        if self.name == "chat" and not getattr(tokenizer, "chat_template", None):
             raise ModelError(
                 "template='chat' needs a tokenizer with a chat template, and this one has none. Give another template "
                 f"({', '.join(sorted(TEMPLATES))}, or a text with {{prompt}}), or set tokenizer.chat_template."
             )
-        turns = row.messages or ({"role": "user", "content": row.prompt},)
-        messages = [dict(turn) for turn in turns]
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     @property
     def has_special_tokens(self) -> bool:
@@ -82,7 +90,7 @@ def get_template(name_or_text: str | Template) -> Template:
         The template.
 
     Raises:
-        ConfigError: if a text names the place more than once.
+        ConfigError: if it is no text, or a text that names the place more than once.
         UnknownNameError: if it is neither a known name nor a text with the place.
 
     Example:
@@ -91,6 +99,10 @@ def get_template(name_or_text: str | Template) -> Template:
     """
     if isinstance(name_or_text, Template):
         return name_or_text
+    if not isinstance(name_or_text, str):
+        raise ConfigError(
+            f"template={name_or_text!r} is no text; give a name ({', '.join(sorted(TEMPLATES))}) or a text."
+        )
     if name_or_text in TEMPLATES:
         return TEMPLATES[name_or_text]
     if "{prompt}" not in name_or_text:

@@ -63,7 +63,7 @@ class SignalTransform:
             raise ConfigError("embedder='tfidf' looks at all rows at once; use extract(dataset, needs, ...) instead.")
         self._signals = sorted(signals, key=lambda signal: signal.name)
         self._columns = None if columns is None else dict(columns)
-        self._options = Options(**{"progress": False, **options, "cache_dir": False})
+        self._options = Options.of({"progress": False, **options, "cache_dir": False})
         self._models = Models(model, tokenizer, embedder, revision)
         self._left_behind: list[str] = []
         self._hashes: list[tuple[str, Any]] = []
@@ -161,8 +161,11 @@ class ScoreTransform:
             ``score_<method>``.
 
         Raises:
+            ConfigError: if one row came in place of a batch.
             MissingSignalError: if a signal column is not there.
         """
+        if any(np.ndim(values) == 0 for values in batch.values()):
+            raise ConfigError("ScoreTransform reads the columns of a batch: dataset.map(..., batched=True).")
         missing = sorted(signal.column for signal in self._method.needs if signal.column not in batch)
         if missing:
             raise MissingSignalError(
@@ -192,7 +195,7 @@ class KeepTransform:
     def __init__(self, selection: Selection) -> None:
         self._mask = selection.mask()
 
-    def __call__(self, rows: Any, row_ids: int | Collection[int]) -> bool | list[bool]:  # noqa: ARG002 (datasets' form)
+    def __call__(self, rows: Any, row_ids: int | Collection[int] | None = None) -> bool | list[bool]:  # noqa: ARG002 (datasets' form)
         """Whether rows were picked.
 
         Args:
@@ -203,8 +206,11 @@ class KeepTransform:
             One bool per row id.
 
         Raises:
+            ConfigError: if no row id came.
             RowError: if a row id lies outside the dataset that was selected from.
         """
+        if row_ids is None:
+            raise ConfigError("KeepTransform picks by row id and none came: dataset.filter(..., with_indices=True).")
         ids = np.atleast_1d(np.asarray(row_ids))
         if len(ids) and (ids.max() >= len(self._mask) or ids.min() < 0):
             raise RowError(

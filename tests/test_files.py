@@ -1,11 +1,27 @@
 """Files are whole or absent."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
+from hf_select import files
 from hf_select.errors import DiskSpaceError
-from hf_select.files import replace_file, require_free_space, write_json
+from hf_select.files import replace_file, require_free_space, sweep, write_bytes, write_json
+
+
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch):
+    """As if this process had written nowhere yet."""
+    monkeypatch.setattr(files, "_swept", set())
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -13,12 +29,123 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
     def fail(temporary):
         temporary.write_text("half")
-        raise OSError("disk full")
+        raise OSError("broken")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="broken"):
         replace_file(path, fail)
     assert json.loads(path.read_text()) == {"x": 1}
-    assert [found.name for found in path.parent.iterdir()] == ["a.json"]
+    assert names(path.parent) == ["a.json"]
+
+
+def test_a_file_that_its_writer_does_not_find_is_no_sweep(tmp_path):
+    """``FileNotFoundError`` of the writer comes out as it is."""
+    with pytest.raises(FileNotFoundError, match="absent"):
+        replace_file(tmp_path / "a", lambda temporary: (tmp_path / "absent").read_bytes())
+    assert names(tmp_path) == []
+
+
+def test_what_a_dead_process_left_goes_and_what_a_live_one_writes_stays(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom hf_select.files import replace_file\n"
+        "def die(temporary):\n    temporary.write_bytes(b'half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "replace_file(Path(sys.argv[1]), die)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
+    assert done.returncode == -9
+    assert len(names(tmp_path)) == 1  # the test can fail: something was left
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(temporary):
+        temporary.write_text("live")
+        begun.set()
+        go_on.wait(30)
+
+    writer = threading.Thread(target=replace_file, args=(tmp_path / "b", slow))
+    writer.start()
+    begun.wait(30)
+    assert sum(name.startswith(".a.") for name in names(tmp_path)) == 0  # the writer swept before it began
+    assert sweep(tmp_path) == 0
+    go_on.set()
+    writer.join()
+    assert (tmp_path / "b").read_text() == "live"
+    assert names(tmp_path) == ["b"]
+
+
+def test_only_our_own_remains_are_swept(tmp_path):
+    for name in (".a.x1.tmp", ".a.hf_select.tmp.txt", "a.hf_select.tmp"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".a.x1.hf_select.tmp").mkdir()
+    (tmp_path / ".a.x1.hf_select.tmp" / "content").write_text("half")
+    write_bytes(tmp_path / "a", b"whole")
+    assert names(tmp_path) == [".a.hf_select.tmp.txt", ".a.x1.tmp", "a", "a.hf_select.tmp"]
+    assert sweep(tmp_path) == 0
+
+
+def test_a_sweep_between_a_folder_and_its_lock_does_no_harm(tmp_path, monkeypatch):
+    opened, n_taken = files._opened, []
+
+    def taken_away(path):
+        if path.name.endswith(".hf_select.tmp") and not n_taken:
+            n_taken.append(path.rmdir())
+        return opened(path)
+
+    monkeypatch.setattr(files, "_opened", taken_away)
+    write_bytes(tmp_path / "a", b"whole")
+    assert n_taken == [None]
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_a_file_system_without_locks_is_written_and_never_swept(tmp_path, monkeypatch):
+    import fcntl
+
+    def unable(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unable)
+    (tmp_path / ".b.x1.hf_select.tmp").mkdir()
+    write_bytes(tmp_path / "a", b"whole")
+    assert names(tmp_path) == [".b.x1.hf_select.tmp", "a"]
+
+
+def full_at(monkeypatch, n):
+    """Let the ``n``-th write, flush or rename find a full disk; gives the list of what was called."""
+    calls = []
+
+    def counted(name, real):
+        def call(*args, **kwargs):
+            calls.append(name)
+            if len(calls) == n:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", counted("flush", os.fsync))
+    monkeypatch.setattr(files.tempfile, "mkdtemp", counted("folder", files.tempfile.mkdtemp))
+    monkeypatch.setattr(files.Path, "write_bytes", counted("write", files.Path.write_bytes))
+    monkeypatch.setattr(files.Path, "replace", counted("rename", files.Path.replace))
+    return calls
+
+
+def test_a_disk_that_is_full_at_any_call_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = write_bytes(tmp_path / "a", b"old")
+    met = []
+    for n in range(1, 6):
+        with monkeypatch.context() as patch:
+            calls = full_at(patch, n)
+            with pytest.raises(DiskSpaceError, match=r"it needs about 11 bytes and \d+ are free. Free some") as full:
+                write_bytes(path, b"new content")
+            met.append(calls[-1])
+        assert str(full.value).startswith(f"No space left for {path}: ")
+        # once renamed, the new file is in its place: only the names in the folder are then not flushed yet
+        assert path.read_bytes() == (b"old" if n <= 4 else b"new content")
+        assert names(tmp_path) == ["a"]
+    assert met == ["folder", "write", "flush", "rename", "flush"]
+    with monkeypatch.context() as patch:
+        assert len(full_at(patch, 6)) == 0
+        write_bytes(path, b"no sixth call")
 
 
 def test_too_little_space_is_told_with_both_numbers(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_select.errors import RowError, StaleStateError
+from hf_select import selection as selection_module
+from hf_select.errors import CorruptStateError, RowError, StaleStateError
 from hf_select.selection import SCORES_FILE, SELECTION_FILE, Selection
 
 
@@ -56,11 +57,75 @@ def test_half_a_selection_is_none(tmp_path):
 
 
 def test_scores_of_another_selection_are_noticed(tmp_path):
+    """Also of one with as many picks."""
     folder = make_selection().save(tmp_path / "a")
-    other = Selection(np.array([1]), np.zeros(1), 5).save(tmp_path / "b")
+    other = Selection(np.array([1, 2, 3]), np.zeros(3), 5).save(tmp_path / "b")
     (other / SCORES_FILE).replace(folder / SCORES_FILE)
-    with pytest.raises(StaleStateError, match="1 scores, but 3 picks"):
+    with pytest.raises(CorruptStateError, match=r"scores.parquet is absent, damaged or of another selection"):
         Selection.load(folder)
+
+
+def test_a_record_that_was_edited_is_noticed(tmp_path):
+    folder = make_selection().save(tmp_path)
+    text = (folder / SELECTION_FILE).read_text()
+    (folder / SELECTION_FILE).write_text(text.replace('"seed": 3', '"seed": 4'))
+    with pytest.raises(CorruptStateError, match="does not match its sha256"):
+        Selection.load(folder)
+    (folder / SELECTION_FILE).write_text('{"format": 1, "n_rows": 5, "n_picked": 3}')
+    with pytest.raises(StaleStateError, match="another format than 2"):
+        Selection.load(folder)
+
+
+def damaged(whole):
+    """A file cut at five lengths, and with one byte flipped at places all over it."""
+    yield from (whole[:cut] for cut in (0, 1, 8, len(whole) // 2, -1))
+    for place in range(0, len(whole), max(1, len(whole) // 97)):
+        yield whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :]
+
+
+@pytest.mark.parametrize("name", [SELECTION_FILE, SCORES_FILE])
+def test_no_damage_gives_another_selection(name, tmp_path):
+    """F10: every cut and every flipped byte is refused by name, but where it left the meaning (a blank of JSON)."""
+    folder = make_selection().save(tmp_path)
+    whole = (folder / name).read_bytes()
+    refused, equal = [], []
+    for content in damaged(whole):
+        (folder / name).write_bytes(content)
+        try:
+            equal.append(Selection.load(folder))
+        except (CorruptStateError, StaleStateError) as error:
+            refused.append(str(error))
+    assert len(refused) + len(equal) >= 100
+    assert all(name in message for message in refused)
+    assert len(equal) <= (2 if name == SELECTION_FILE else 0)  # the newline at the end cut off or altered
+    for found in equal:
+        assert (found.indices.tolist(), found.scores.tolist()) == ([4, 0, 2], [0.9, 0.5, 0.5])
+        assert dict(found.provenance) == {"method": {"name": "loss"}, "seed": 3}
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_kill_at_any_crash_point_leaves_the_old_selection_or_the_new_one(tmp_path, monkeypatch):
+    other = Selection(np.array([1, 3, 0]), np.array([0.3, 0.2, 0.1]), 5, {"seed": 9})
+    outcomes = {}
+    for point in ("selection.half_saved", "selection.recorded", "selection.saved"):
+        folder = make_selection().save(tmp_path / point)
+
+        def kill(name, at=point):
+            if name == at:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(selection_module, "crash_point", kill)
+            with pytest.raises(Killed):
+                other.save(folder)
+        outcomes[point] = Selection.load(folder).provenance["seed"]
+        make_selection().save(folder)
+        assert Selection.load(folder).provenance["seed"] == 3
+        assert sorted(path.name for path in folder.iterdir()) == [SCORES_FILE, SELECTION_FILE]
+    assert outcomes == {"selection.half_saved": 3, "selection.recorded": 9, "selection.saved": 9}
 
 
 def test_provenance_is_plain_json(tmp_path):

@@ -17,7 +17,7 @@ _EXAMPLES = """examples:
   hf-select compare --dataset_name demo --methods core_set,k_means,random --budgets 1%,5%,10% --embedder tfidf \\
       --output_dir compared
   hf-select compare --dataset_name rows.jsonl --methods cdas,ifd,loss --set cdas.n_clusters=20 --budgets 10%,40% \\
-      --seeds 0,1,2 --model_name_or_path gpt2 --output_dir compared
+      --seeds 0,1,2 --model_name_or_path gpt2 --output_dir by_model --json
 
 writes to the output folder:
   report.html, report.md, overlap.png  what the picks have in common, beside what chance alone would give

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from hf_select.cli.reading import Reading
 from hf_select.overlap import Overlap, overlap
@@ -42,9 +43,11 @@ class Comparison:
             The comparison.
         """
         inputs = reading.inputs
+        todo = list(product(inputs.budgets, inputs.methods.items(), seeds))
+        shown = inputs.extraction.options.progress
         selections = {
             (str(budget), name, seed): reading.select(method, budget, seed)
-            for budget, (name, method), seed in product(inputs.budgets, inputs.methods.items(), seeds)
+            for budget, (name, method), seed in tqdm(todo, desc="picks", unit="selection", disable=not shown)
         }
         return cls(reading, tuple(seeds), selections)
 

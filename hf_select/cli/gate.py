@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_select.errors import ConfigError
+from hf_select.extra import check_extra
 
 if TYPE_CHECKING:
     from hf_select.cli.argument import Parser
     from hf_select.cli.input import Inputs
     from hf_select.evaluation.problem import Problem
+
+
+_PACKAGES = {"near_duplicates": "datasketch", "static": "pyflakes"}
 
 
 def add_gates(parser: Parser) -> None:
@@ -42,6 +46,12 @@ def add_gates(parser: Parser) -> None:
         action="store_true",
         help="Let the gate 'runs' execute the rows' code in the sandbox (or set HF_ALLOW_CODE_EVAL=1).",
     )
+    group.add_argument(
+        "--sandbox_level",
+        metavar="NAME",
+        help="How that code is contained: process, namespaces, landlock+seccomp or full; by default the strongest "
+        "that holds.",
+    )
 
 
 def check_gates(arguments: Namespace) -> None:
@@ -52,10 +62,19 @@ def check_gates(arguments: Namespace) -> None:
 
     Raises:
         UnknownNameError: if there is no such gate or benchmark.
+        MissingExtraError: if a gate needs a package that is not installed.
+        CodeExecutionError: if a gate executes code and the user did not allow it.
     """
+    from hf_select.evaluation.sandbox import choose_level, require_consent
     from hf_select.gates import parse_gates
 
     names = parse_gates(arguments.gates or "")
+    for name in names:
+        if name in _PACKAGES:
+            check_extra(_PACKAGES[name], f"The gate {name!r}")
+    if "runs" in names:
+        require_consent(arguments.allow_code_eval or None)
+        choose_level(arguments.sandbox_level)
     _problems(arguments if "leakage" in names else Namespace(benchmarks=""))
 
 
@@ -74,6 +93,7 @@ def through_gates(inputs: Inputs, arguments: Namespace) -> tuple[Inputs, dict[st
         ConfigError: if no row passed.
         BudgetError: if a budget asks for more rows than are left.
     """
+    from hf_select.evaluation.sandbox import use_level
     from hf_select.experiment.gate_arguments import GateArguments
     from hf_select.experiment.gating import gates_for, run_gates
     from hf_select.experiment.process import on_main_process
@@ -85,7 +105,8 @@ def through_gates(inputs: Inputs, arguments: Namespace) -> tuple[Inputs, dict[st
     asked = GateArguments(gates=arguments.gates, gate_language=arguments.gate_language)
     row_format = RowFormat.detect(dataset, inputs.extraction.columns)
     gates = gates_for(asked, dataset, row_format, _problems(arguments), executes_code=arguments.allow_code_eval)
-    said = on_main_process(lambda: run_gates(dataset, gates))
+    with use_level(arguments.sandbox_level, executes_code=False):
+        said = on_main_process(lambda: run_gates(dataset, gates))
     passed = np.zeros(inputs.n_rows, dtype=np.bool_)
     passed[said.pop("keep")] = True
     candidates = passed if inputs.candidates is None else passed & inputs.candidates

@@ -222,7 +222,7 @@ def _check_model(argument: str, name: str, revision: str | None) -> None:
     from transformers import AutoConfig
 
     with named(argument, name):
-        AutoConfig.from_pretrained(name, revision=revision)
+        AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
 
 
 def _load(arguments: Namespace, name: str, seed: int) -> Pool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_select.crash_point import crash_point
 from hf_select.errors import ConfigError
 
 _UNFINISHED = ".unfinished"
@@ -67,9 +68,11 @@ class Output:
         staging.mkdir(parents=True)
         try:
             yield staging
+            crash_point("output.staged")
             for name in (last, *_OURS):
                 _remove(self.folder / name)
             for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
+                crash_point("output.moving")
                 path.replace(self.folder / path.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.budget import Budget
@@ -143,22 +142,6 @@ class Reading:
         if read_with is not None:
             provenance["read_with"] = read_with
         return replace(selection, provenance=provenance)
-
-
-def shard_folder(cache_dir: str | None) -> Path:
-    """Where finished shards lie.
-
-    Args:
-        cache_dir: as it was given.
-
-    Returns:
-        The folder.
-    """
-    if cache_dir is not None:
-        return Path(cache_dir)
-    from huggingface_hub.constants import HF_HOME
-
-    return Path(HF_HOME) / "hf_select" / "signals"
 
 
 def _uses_model(signal: Signal[Any], extraction: Extraction) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from importlib.util import find_spec
 from typing import Any
 
 from hf_select.budget import Budget
-from hf_select.errors import BudgetError, ConfigError, MissingExtraError
+from hf_select.errors import BudgetError, ConfigError
+from hf_select.extra import check_extra
 from hf_select.methods import Method
 from hf_select.signals.keys import EMBEDDING, ROW_TOKENS, Pass, Signal, Task
 from hf_select.signals.models import TFIDF, Models
@@ -94,11 +94,9 @@ def check_extras(embedder: str | None) -> None:
     Raises:
         MissingExtraError: if sentence-transformers is not installed.
     """
-    if embedder not in (None, TFIDF) and find_spec("sentence_transformers") is None:
-        raise MissingExtraError(
-            f"--embedder {embedder} needs sentence-transformers, which is not installed: pip install "
-            f"'hf-select[embeddings]'. Or give --embedder {TFIDF}, or none to use the model's own states."
-        )
+    if embedder not in (None, TFIDF):
+        otherwise = f"Or give --embedder {TFIDF}, or none to use the model's own states."
+        check_extra("sentence_transformers", f"--embedder {embedder}", otherwise)
 
 
 def _asks(method: Method, **parameters: str) -> bool:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   hf-select select --dataset_name demo --method core_set --budget 10% --embedder tfidf --output_dir kept
-  hf-select select --dataset_name rows.jsonl --columns prompt=question,response=answer --method cdas \\
-      --set n_clusters=20 --budget 40% --model_name_or_path gpt2 --output_dir kept --save_dataset
-  hf-select select --dataset_name rows.parquet --method core_set --embedder tfidf --labelled kept --budget 500 \\
-      --output_dir next_round --json
+  hf-select select --dataset_name qa.jsonl --columns prompt=question,response=answer --method cdas \\
+      --set n_clusters=20 --budget 40% --model_name_or_path gpt2 --output_dir by_cdas --save_dataset
+  hf-select select --dataset_name qa.jsonl --columns prompt=question,response=answer --method core_set \\
+      --embedder tfidf --labelled by_cdas --budget 10 --output_dir next_round --json
+  hf-select select --dataset_name rows.jsonl --gates duplicates,parses --method length --budget 20% --output_dir gated
 
 writes to the output folder:
   selection.json  how the rows were picked; scores.parquet  row ids with their scores, best first

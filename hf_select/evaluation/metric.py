@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from hf_select.errors import ConfigError
+from hf_select.errors import ConfigError, SandboxUnavailableError
 from hf_select.evaluation.pass_at_k import pass_at_k_of_each
 from hf_select.evaluation.sandbox import Program, Sandbox
 from hf_select.evaluation.source import definitions, free_names
@@ -59,6 +59,11 @@ class PassAtK(evaluate.Metric):  # type: ignore[misc]
                 for candidate in candidates
             ]
             verdicts = sandbox.check_many(programs, progress=False)
+        if n_lost := sum(verdict.status == "infra_error" for verdict in verdicts):
+            raise SandboxUnavailableError(
+                f"{n_lost} of {len(verdicts)} programs have no verdict because the sandbox itself failed on them, so "
+                "pass@k is not known; evaluate again."
+            )
         results: Results = defaultdict(list)
         tasks = ((task, number) for task, candidates in enumerate(predictions) for number in range(len(candidates)))
         for (task, number), verdict in zip(tasks, verdicts, strict=True):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from hf_select.errors import SandboxUnavailableError
 from hf_select.evaluation.pass_at_k import Estimate
-from hf_select.evaluation.sandbox import Status, Verdict
+from hf_select.evaluation.sandbox import Containment, Status, Verdict
 from hf_select.files import replace_file
 
 NOT_RUN: Literal["not_run"] = "not_run"
@@ -67,7 +68,7 @@ class EvaluationResult:
         n_samples: completions of each problem.
         counts: samples by status.
         n_in_process: samples whose verdict was formed in the process of the program, which could have forged it.
-        sandbox_level: how programs were contained; ``None`` where nothing was executed.
+        containment: how programs were contained; ``None`` where nothing was executed.
         generation_seconds: time for the completions.
         execution_seconds: time for the verdicts.
         message: what the reader must know; empty where there is nothing.
@@ -79,7 +80,7 @@ class EvaluationResult:
     n_samples: int
     counts: Mapping[str, int]
     n_in_process: int
-    sandbox_level: str | None
+    containment: Containment | None
     generation_seconds: float
     execution_seconds: float
     message: str
@@ -95,6 +96,20 @@ class EvaluationResult:
         """The 95 % interval of pass@1."""
         return (self.pass_at_k[1].low, self.pass_at_k[1].high) if 1 in self.pass_at_k else None
 
+    @property
+    def sandbox_level(self) -> str | None:
+        """Level at which programs were contained; ``None`` where nothing was executed."""
+        return self.containment.level if self.containment else None
+
+    def require_verdicts(self) -> None:
+        """Stop where the sandbox itself failed on a program, so that a run does not end as if it knew its pass@k.
+
+        Raises:
+            SandboxUnavailableError: if it did.
+        """
+        if self.counts.get("infra_error"):
+            raise SandboxUnavailableError(self.message)
+
     def summary(self) -> dict[str, Any]:
         """Everything but the samples, as plain data for ``results.json``."""
         return {
@@ -106,6 +121,7 @@ class EvaluationResult:
             "counts": dict(self.counts),
             "n_in_process": self.n_in_process,
             "sandbox_level": self.sandbox_level,
+            "sandbox": self.containment._asdict() if self.containment else None,
             "generation_seconds": self.generation_seconds,
             "execution_seconds": self.execution_seconds,
             "message": self.message,
@@ -122,14 +138,17 @@ class EvaluationResult:
         return f"{text}. {self.message}" if self.message else text
 
     def save_samples(self, path: str | Path) -> Path:
-        """Write all samples as JSON lines, whole or not at all.
+        """Write all samples as JSON lines, whole or not at all, and the summary beside them.
 
         Args:
-            path: the file, usually ``samples.jsonl``.
+            path: the file, usually ``samples.jsonl``; the summary, with the level of the sandbox, is then
+                ``samples.summary.json``.
 
         Returns:
             The file.
         """
+        summary = json.dumps(self.summary(), indent=2) + "\n"
+        replace_file(Path(path).with_suffix(".summary.json"), lambda temporary: temporary.write_text(summary))
         # ASCII escapes: a completion may hold a lone surrogate, which no encoding carries.
         text = "".join(json.dumps(sample._asdict()) + "\n" for sample in self.samples)
         return replace_file(Path(path), lambda temporary: temporary.write_text(text, encoding="ascii"))

@@ -15,7 +15,14 @@ from hf_select.evaluation.pass_at_k import Estimate, pass_at_k
 from hf_select.evaluation.problem import Problem
 from hf_select.evaluation.prompt import PromptStyle, get_style
 from hf_select.evaluation.result import EvaluationResult, Sample, count_statuses
-from hf_select.evaluation.sandbox import Program, Sandbox, Verdict, is_code_execution_allowed
+from hf_select.evaluation.sandbox import (
+    Program,
+    Sandbox,
+    Verdict,
+    choose_level,
+    is_code_execution_allowed,
+    record_containment,
+)
 from hf_select.evaluation.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ def evaluate_model(
     batch_size: int = 32,
     seed: int = 0,
     sandbox: Sandbox | None = None,
+    sandbox_level: str | None = None,
     timeout: float = 3.0,
     n_workers: int | None = None,
     allow_code_eval: bool | None = None,
@@ -65,7 +73,8 @@ def evaluate_model(
         max_new_tokens: tokens of a completion at most.
         batch_size: completions at a time; halved when memory runs out.
         seed: of the sampling.
-        sandbox: an open sandbox; by default one is opened, with ``timeout`` and ``n_workers``.
+        sandbox: an open sandbox; by default one is opened, with ``sandbox_level``, ``timeout`` and ``n_workers``.
+        sandbox_level: how programs are contained, as in ``Sandbox``.
         timeout: seconds a program may take.
         n_workers: programs at a time in each process; the usable processors, shared among the processes, by default.
         allow_code_eval: the user's word; ``None`` asks ``HF_ALLOW_CODE_EVAL``.
@@ -78,6 +87,9 @@ def evaluate_model(
     """
     _require_sense(problems, k, n_samples)
     style = get_style(style) if isinstance(style, str) else style
+    executes = sandbox is None and is_code_execution_allowed(allow_code_eval)
+    if executes:
+        choose_level(sandbox_level)  # a machine that cannot contain programs is told before the model writes any
     started = time.monotonic()
     completions = generate(
         model,
@@ -100,9 +112,9 @@ def evaluate_model(
     verdicts: list[Verdict] | None = None
     if sandbox is not None:
         verdicts = _execute(programs, sandbox, accelerator, progress)
-    elif is_code_execution_allowed(allow_code_eval):
+    elif executes:
         n_workers = n_workers or _share_of_processors(accelerator)
-        with Sandbox(n_workers=n_workers, timeout=timeout, allow_code_eval=True) as opened:
+        with Sandbox(sandbox_level, n_workers=n_workers, timeout=timeout, allow_code_eval=True) as opened:
             verdicts = _execute(programs, opened, accelerator, progress)
     samples = [
         Sample.of(problem.task_id, text, program.completion, verdict)
@@ -170,7 +182,7 @@ def _result(
         n_samples=n_samples,
         counts=counts,
         n_in_process=sum(sample.in_process for sample in samples),
-        sandbox_level=verdicts[0].level if verdicts else None,
+        containment=record_containment(verdicts[0].level) if verdicts else None,
         generation_seconds=generation_seconds,
         execution_seconds=execution_seconds,
         message=message,

@@ -137,10 +137,11 @@ class EvaluationArguments:
     evaluation_batch_size: int = field(default=32, metadata=_help("Prompts decoded at once."))
     max_problems: int | None = field(default=None, metadata=_help("Use only the first problems of each benchmark."))
     allow_code_eval: bool = field(
-        default=False,
-        metadata=_help(
-            "Run model-written code in the sandbox (or set HF_ALLOW_CODE_EVAL=1). Without it nothing is executed."
-        ),
+        default=False, metadata=_help("Run model-written code in the sandbox (or set HF_ALLOW_CODE_EVAL=1); else none.")
+    )
+    sandbox_level: str | None = field(
+        default=None,
+        metadata=_help("process, namespaces, landlock+seccomp or full; the strongest that holds by default."),
     )
 
 
@@ -208,7 +209,7 @@ class Arguments:
     def settings(self) -> dict[str, Any]:
         """Everything the results depend on; arms, seeds and how the run goes on stay out."""
         apart = {"arms", "budgets", "seeds", "resume", "overwrite_output_dir", "num_threads", "allow_code_eval"}
-        apart |= {"push_arm", "push_dataset_id"}
+        apart |= {"push_arm", "push_dataset_id", "sandbox_level"}
         groups = (self.model, self.data, self.selection, self.evaluation, self.run)
         named = [(group, item.name) for group in groups for item in fields(group)]
         plain = {name: getattr(group, name) for group, name in named if name not in apart}

@@ -31,6 +31,8 @@ def prepare_process(arguments: Arguments) -> Iterator[None]:
     import torch
     from accelerate import PartialState
 
+    from hf_select.evaluation.sandbox import use_level
+
     state = PartialState(cpu=arguments.training.use_cpu)
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched != state.num_processes:
@@ -42,7 +44,8 @@ def prepare_process(arguments: Arguments) -> Iterator[None]:
     torch.set_num_threads(n_threads)
     _set_up_logging(is_main=state.is_main_process)
     try:
-        yield
+        with use_level(arguments.evaluation.sandbox_level, executes_code=arguments.evaluation.allow_code_eval):
+            yield
         gc.collect()  # what refers to the process group goes before the group does,
         state.wait_for_everyone()  # and all processes leave it together: gloo can abort or hang otherwise
     finally:

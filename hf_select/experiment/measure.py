@@ -59,6 +59,7 @@ def measure(
             samples_path=folder / f"{name}.jsonl",
             accelerator=Accelerator(),
         )
+        result.require_verdicts()
         benchmarks[name] = result.summary()
     return {"validation_losses": losses, "benchmarks": benchmarks}
 

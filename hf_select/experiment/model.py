@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hf_select.errors import ConfigError, ModelError
 from hf_select.experiment.arguments import DEMO, ModelArguments
 from hf_select.experiment.pool import Pool
+from hf_select.pretrained import loading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -37,7 +38,8 @@ def load_tokenizer(model: ModelArguments, pool: Pool) -> PreTrainedTokenizerBase
         rows = pool.row_format.read(pool.dataset)
         return train_tokenizer(row.prompt + row.response for row in rows)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=None if model.tokenizer_name else model.model_revision)
+        revision = None if model.tokenizer_name else model.model_revision
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"No tokenizer can be loaded from {name!r}: {error} Give a Hub id or a folder.") from error
     if tokenizer.pad_token is None:
@@ -67,7 +69,7 @@ def n_parameters(name: str) -> int:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"No model can be loaded from {name!r}: {error} Give a Hub id or a folder.") from error
     with torch.device("meta"):
@@ -126,7 +128,7 @@ def load_trained(
         adapted: Any = PeftModel.from_pretrained(_load_base(model, tokenizer, seed), str(folder))
         loaded: Any = adapted.merge_and_unload()
     else:
-        loaded = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto")
+        loaded = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto", trust_remote_code=False)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     return cast("PreTrainedModel", loaded.to(device).eval())
 
@@ -144,9 +146,14 @@ def _from_pretrained(name: str, model: ModelArguments) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     attention = "sdpa" if model.attn_implementation == PACKED else model.attn_implementation
-    return AutoModelForCausalLM.from_pretrained(
-        name, revision=model.model_revision, dtype=model.dtype, attn_implementation=attention
-    )
+    with loading("model", name):
+        return AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=model.model_revision,
+            dtype=model.dtype,
+            attn_implementation=attention,
+            trust_remote_code=False,
+        )
 
 
 def _with_adapters(loaded: Any, model: ModelArguments) -> PreTrainedModel:

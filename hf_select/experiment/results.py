@@ -113,6 +113,7 @@ def run_results(
         "dataset": {"name": pool.name, "n_rows": len(pool.dataset), "columns": pool.dataset.column_names},
         "gates": dict(gates),
         "junk_fraction": pool.junk_fraction,
+        "sandbox": next((found["sandbox"] for found in benchmarks if found.get("sandbox")), None),
         "sandbox_level": next((found["sandbox_level"] for found in benchmarks if found.get("sandbox_level")), None),
         "arms": [dict(arm) for arm in arms],
     }

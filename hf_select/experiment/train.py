@@ -61,7 +61,7 @@ def train(
 ) -> TrainingRecord:
     """Train a model on tokenised rows and save it.
 
-    A training that was killed goes on from its last checkpoint, if the arguments make it write any
+    A training that was killed goes on from its last whole checkpoint, if the arguments make it write any
     (``--save_strategy``).
 
     Args:
@@ -79,15 +79,15 @@ def train(
     Raises:
         ConfigError: if there is no row to train on.
     """
-    from transformers.trainer_utils import get_last_checkpoint
+    from hf_select.training.resume import last_whole_checkpoint
 
     if len(rows) == 0:
         raise ConfigError("There is no row to train on; check the budget and the gates.")
     settings |= {"seed": seed, "output_dir": str(folder)}
     trainer, collator, watch = _trainer(model, tokenizer, rows, arguments, settings)
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    checkpoint = last_whole_checkpoint(folder)
     with attention_of(model, arguments):
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        outcome = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that can hold an access token

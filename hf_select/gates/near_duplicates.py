@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from hf_select.errors import ConfigError, MissingExtraError
+from hf_select.errors import ConfigError
+from hf_select.extra import check_extra
 from hf_select.gates.base import Batch, Gate
 from hf_select.gates.word import Windows, code_tokens, windows
 from hf_select.rows import Row, RowFormat
@@ -88,10 +88,7 @@ class NearDuplicateGate(Gate):
             raise ConfigError(
                 f"threshold={threshold}, width={width}: the threshold is in (0, 1], the width at least 1."
             )
-        if importlib.util.find_spec("datasketch") is None:
-            raise MissingExtraError(
-                "The gate 'near_duplicates' uses datasketch, which is not installed: pip install 'hf-select[gates]'."
-            )
+        check_extra("datasketch", "The gate 'near_duplicates'")
         self.row_format = row_format
         self.threshold = threshold
         self.width = width

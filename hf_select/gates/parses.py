@@ -7,6 +7,7 @@ import textwrap
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
+from hf_select.extra import install_command
 from hf_select.gates.base import Batch, Gate
 from hf_select.gates.code import Code, codes_of, row_languages
 from hf_select.gates.tree import MAX_CHARACTERS, parse_python
@@ -125,7 +126,8 @@ def _parser(language: str) -> Parser | None:
     try:
         from tree_sitter_language_pack import get_parser
     except ImportError:
-        logger.warning("Code in %s is not checked: pip install 'hf-select[gates]' brings its parser.", language)
+        command = install_command("tree_sitter_language_pack")
+        logger.warning("Code in %s is not checked: %s brings its parser.", language, command)
         return None
     try:
         return get_parser(language)  # type: ignore[arg-type]  # its names are a Literal

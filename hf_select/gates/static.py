@@ -6,7 +6,8 @@ import ast
 import re
 from typing import ClassVar
 
-from hf_select.errors import MissingExtraError, unknown_name
+from hf_select.errors import unknown_name
+from hf_select.extra import missing_extra
 from hf_select.gates.base import Batch, Gate
 from hf_select.gates.code import Code, codes_of, row_languages
 from hf_select.gates.tree import parse_python
@@ -88,9 +89,7 @@ class StaticGate(Gate):
         try:
             import pyflakes.checker  # noqa: F401
         except ImportError as reason:
-            raise MissingExtraError(
-                "The gate 'static' reads programs with pyflakes, which is not here: pip install 'hf-select[gates]'."
-            ) from reason
+            raise missing_extra("pyflakes", "The gate 'static'") from reason
         self.row_format = row_format
         self.language = language
         self.language_column = language_column

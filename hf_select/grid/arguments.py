@@ -184,7 +184,7 @@ class GridArguments:
         """All that the result of a cell depends on; methods, budgets and seeds stay out, so that they can be added."""
         own = asdict(self.model) | asdict(self.data) | asdict(self.selection) | asdict(self.evaluation)
         own |= {"early_stopping_patience": self.run.early_stopping_patience}
-        apart = {"methods", "budgets", "seeds", "full_arm", "allow_code_eval"}
+        apart = {"methods", "budgets", "seeds", "full_arm", "allow_code_eval", "sandbox_level"}
         trained = {name: value for name, value in self.experiment.settings().items() if hasattr(self.training, name)}
         return {name: value for name, value in own.items() if name not in apart} | trained
 

@@ -83,7 +83,7 @@ class BaseModel:
             return model
         from transformers import AutoModelForCausalLM
 
-        return AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto")
+        return AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto", trust_remote_code=False)
 
     def draft(self, seed: int) -> Any:
         """A model of the same form, half as deep and half as wide, with weights drawn from a seed.
@@ -167,7 +167,11 @@ def load_base(run: Run, arguments: GridArguments, data: GridData) -> BaseModel:
     folder = run.folder / "base"
     record = run.stage("base", lambda: _pretrain(data, folder))
     return BaseModel(
-        arguments, str(folder), AutoTokenizer.from_pretrained(str(folder)), data.n_labels, record["seconds"]
+        arguments,
+        str(folder),
+        AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False),
+        data.n_labels,
+        record["seconds"],
     )
 
 

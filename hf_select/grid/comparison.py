@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from hf_select.budget import Budget
-from hf_select.errors import HfSelectError
+from hf_select.errors import HfSelectError, SandboxUnavailableError
 from hf_select.experiment.run import Run
 from hf_select.grid.arguments import GridArguments
 from hf_select.grid.base import load_base
@@ -102,6 +102,8 @@ def run_seed(setting: GridSetting, plan: Plan, progress: Progress) -> Outcome:
                 outcome.selections[written, name] = selection
                 cell |= _choice(selection, seconds)
             cell |= train_cell(setting, outcome.selections.get((written, name)), cell_folder(name, budget))
+        except SandboxUnavailableError:
+            raise  # the machine failed, not the method
         except HfSelectError as reason:
             cell["error"] = f"{type(reason).__name__}: {reason}"
         outcome.cells.append(cell)

@@ -61,6 +61,7 @@ def grid_results(
         "left_out": plan.left_out,
         "gates": dict(first.data.gates),
         "gates_not_checked": dict(first.data.gates_not_checked),
+        "sandbox": next((found["sandbox"] for found in _benchmarks(cells) if found.get("sandbox")), None),
         "cells": [dict(cell) for cell in cells],
         "arms": arms_of(cells),
     }
@@ -107,6 +108,10 @@ def write_cells(path: Path, cells: Sequence[Mapping[str, Any]]) -> Path:
     names = list(dict.fromkeys(name for cell in cells for name in cell))
     columns = {name: [_flat(cell.get(name)) for cell in cells] for name in names}
     return replace_file(path, lambda temporary: pq.write_table(pa.table(columns), temporary))
+
+
+def _benchmarks(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [found for cell in cells for found in (cell.get("benchmarks") or {}).values()]
 
 
 def _dataset(setting: GridSetting) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from hf_select.errors import ColumnError, ConfigError, unknown_name
 from hf_select.hub.name import SCORES_SUFFIX
-from hf_select.hub.secret import check_text
+from hf_select.hub.secret import check_file, check_text
 from hf_select.selection import SCORES_FILE, SELECTION_FILE, Selection
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def write_content(
     for path, local in files.items():
         if local.suffix == ".json":
             check_text(path, local.read_text(encoding="utf-8"), secrets)
+        elif local.suffix == ".png":
+            check_file(path, local, secrets)
     return files
 
 

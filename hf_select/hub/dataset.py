@@ -21,7 +21,7 @@ from hf_select.hub.push import Draft, Push, deliver
 from hf_select.hub.repository import Repository
 from hf_select.hub.request import asking
 from hf_select.hub.secret import check_rows as check_rows_for_secrets
-from hf_select.hub.secret import check_text, own_secrets
+from hf_select.hub.secret import check_schema, check_text, own_secrets
 from hf_select.report.card_dataset import dataset_metadata, dataset_section
 from hf_select.report.card_part import repo_ids
 from hf_select.report.markup import escape
@@ -91,6 +91,7 @@ def push_selection(
     rows = rows_of(selection, dataset, what)
     source = source_dataset or _source_of(dataset)
     secrets = own_secrets(token)
+    check_schema(rows, secrets)
     if check_rows:
         check_rows_for_secrets(rows, secrets)
     api, full_id = signed_in(token, repo_id, must_write=not dry_run)

@@ -14,7 +14,7 @@ from hf_select.hub.card import CARD_FILE, merge_card, split_card
 from hf_select.hub.name import check_repo_id
 from hf_select.hub.push import Draft, Push, deliver
 from hf_select.hub.repository import Repository
-from hf_select.hub.secret import check_text, own_secrets
+from hf_select.hub.secret import check_file, check_text, own_secrets
 
 _WEIGHTS = r"(?:model|adapter_model)(?:-\d{5}-of-\d{5})?\.safetensors"
 _SETTINGS = r"(?:config|generation_config|adapter_config|tokenizer_config|special_tokens_map|added_tokens)\.json"
@@ -61,6 +61,8 @@ def push_model(
     for name, local in {**files, CARD_FILE: source / CARD_FILE}.items():
         if name == CARD_FILE or _READ.fullmatch(name):
             check_text(name, local.read_text(encoding="utf-8"), secrets)
+        else:
+            check_file(name, local, secrets)
     metadata, section = split_card(card)
     api, full_id = signed_in(token, repo_id, must_write=not dry_run)
     repository = Repository.find(api, full_id, "model", revision, private)

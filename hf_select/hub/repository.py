@@ -12,6 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from hf_select.crash_point import crash_point
 from hf_select.errors import ConfigError, HubError
 from hf_select.hub.request import asking
 
@@ -144,6 +145,7 @@ class Repository:
             *(CommitOperationAdd(path, str(local)) for path, local in sorted(files.items())),
             *(CommitOperationDelete(path) for path in sorted(deleted)),
         ]
+        crash_point("hub.due")
         with asking("commit to", self.place):
             made = self.api.create_commit(
                 self.repo_id,
@@ -153,6 +155,7 @@ class Repository:
                 revision=self.revision,
                 parent_commit=self.head,
             )
+        crash_point("hub.committed")
         return str(made.oid)
 
     def looked_at_again(self) -> Repository:

@@ -77,6 +77,48 @@ def check_text(name: str, text: str, secrets: Mapping[str, str]) -> None:
         )
 
 
+def check_file(name: str, path: Path, secrets: Mapping[str, str]) -> None:
+    """Refuse to publish a file that is no text to be read, or that people write paths in, where it holds a secret.
+
+    Of weights in safetensors the header alone is looked at: the rest are numbers.
+
+    Args:
+        name: of the file, for the message.
+        path: where it lies.
+        secrets: as ``own_secrets`` gives them.
+
+    Raises:
+        SecretError: if it does.
+    """
+    with path.open("rb") as file:
+        is_weights = path.suffix == ".safetensors"
+        n_bytes = min(int.from_bytes(file.read(8), "little"), path.stat().st_size) if is_weights else -1
+        text = file.read(n_bytes).decode("utf-8", "replace")
+    for kind, _ in _found(text, _TOKEN_FORMS, secrets):
+        raise SecretError(
+            f"{name} holds what looks like {kind}; nothing was uploaded. Take it out of the file or of what wrote it, "
+            f"and push again."
+        )
+
+
+def check_schema(dataset: Dataset, secrets: Mapping[str, str]) -> None:
+    """Refuse to publish rows whose columns, or the names of whose classes, are secrets: every file of them tells those.
+
+    Args:
+        dataset: the rows.
+        secrets: as ``own_secrets`` gives them.
+
+    Raises:
+        SecretError: if one is.
+    """
+    for column, feature in dataset.features.items():
+        for kind, _ in _found(f"{column} {feature!r}", _TOKEN_FORMS, secrets):
+            raise SecretError(
+                f"A column of the rows (number {dataset.column_names.index(column)}), by its name or those of its "
+                f"classes, holds what looks like {kind}; nothing was uploaded. Rename it and push again."
+            )
+
+
 def check_rows(dataset: Dataset, secrets: Mapping[str, str]) -> None:
     """Refuse to publish rows that hold a secret.
 
@@ -122,9 +164,11 @@ def _found(text: str, forms: Mapping[str, re.Pattern[str]], secrets: Mapping[str
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value of a row."""
+    """All texts in a value of a row; bytes may be text too."""
     if isinstance(value, str):
         yield value
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", "replace")
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from _texts(inner)

@@ -13,7 +13,7 @@ from hf_select.methods.field import require_choice, require_positive
 from hf_select.signals.keys import Floats, Indices, Mask, Signal, one_step_influence
 from hf_select.signals.table import Signals
 
-_ENGINES = ("exact", "linear", "finite_difference", "anchored", "plain", "oracle")
+_ENGINES = ("exact", "linear", "finite_difference", "anchored", "curved_16", "curved_64", "plain", "oracle")
 _AGGREGATES = ("mean", "mean_z", "min", "max", "round_robin")
 
 
@@ -29,8 +29,9 @@ class DIScore(Method):
             the task, right to first order of the learning rate; ``"linear"``, cheaper for one or two tasks, holds
             Adam's denominator still; ``"finite_difference"``, that by two forward passes for each task, without a
             backward pass (needs ``max_norm=None``); ``"anchored"``, gradients of the tasks where the mean step leads,
-            for large learning rates; ``"plain"``, product of gradients, which needs no optimiser; ``"oracle"``, takes
-            each step and measures, the definition, hundreds of times the cost.
+            for large learning rates; ``"curved_16"`` and ``"curved_64"``, that with so many eigenpairs of each task's
+            Hessian, for learning rates at which the loss bends within a step; ``"plain"``, product of gradients, which
+            needs no optimiser; ``"oracle"``, takes each step and measures, the definition, hundreds of times the cost.
         learning_rate: of the step; ``None`` for what the optimiser is at.
         max_norm: norm that the row's gradient is clipped to, as the ``Trainer`` does; ``None`` for no clipping.
         aggregate: over the tasks: ``"mean"``, ``"min"``, ``"max"``; ``"mean_z"`` puts every task on one scale over the
@@ -52,13 +53,16 @@ class DIScore(Method):
         deviations, ``"gumbel"`` over ``temperature`` and with noise.
 
     Fails when:
-        The learning rate is so large that curvature decides (``hf_select.signals.gradients.calibration.calibrate``
-        asks the oracle), the reference rows are so few that other ones would rank differently, or many rows help in
-        the same way: each is judged alone, so picks repeat themselves.
+        The learning rate is so large that curvature decides and ``engine`` does not know it
+        (``hf_select.signals.gradients.calibration.calibrate`` asks the oracle), the reference rows are so few that
+        other ones would rank differently, or many rows help in the same way: each is judged alone, so picks repeat
+        themselves.
 
     Cost:
         One backward pass per row, and one per reference row; with ``"oracle"`` also a forward pass of all reference
-        rows for each row; with ``"finite_difference"`` 2 T forward passes per row instead. O(N T) to rank by T tasks.
+        rows for each row; with ``"curved_k"`` also 2 k backward passes of all reference rows, once, and the memory of
+        k T times the weights; with ``"finite_difference"`` 2 T forward passes per row instead. O(N T) to rank by T
+        tasks.
 
     Source:
         Xing et al. 2026 (DIScore), equation 1; its settings are those of MATES (Yu et al. 2024).
@@ -74,7 +78,9 @@ class DIScore(Method):
     family = Family.QUALITY
     citation = "Xing et al. 2026, arXiv:2604.07769"
 
-    engine: Literal["exact", "linear", "finite_difference", "anchored", "plain", "oracle"] = "exact"
+    engine: Literal["exact", "linear", "finite_difference", "anchored", "curved_16", "curved_64", "plain", "oracle"] = (
+        "exact"
+    )
     learning_rate: float | None = None
     max_norm: float | None = 1.0
     aggregate: Literal["mean", "mean_z", "min", "max", "round_robin"] = "mean"

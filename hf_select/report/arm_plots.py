@@ -61,8 +61,9 @@ def plot_validation_loss(arms: Sequence[Arm], path: Path) -> Path:
     """
     shown, missing = _measured(arms, "validation_loss")
     caption = (
-        f"Mean loss on held-out rows after training, nats per response token, lower is better; line: ± standard "
-        f"deviation over seeds, where there are several. {_seeds(shown)}. The axis does not start at zero.{missing}"
+        f"n = {len(shown)} arms. Mean loss on held-out rows after training, nats per response token, lower is better; "
+        f"line: ± standard deviation over seeds, where there are several. {_seeds(shown)}. The axis does not "
+        f"start at zero.{missing}"
     )
     figure, (axes,) = new_figure("Validation loss by arm", height=_height(shown))
     records = []
@@ -99,7 +100,10 @@ def plot_padding(arms: Sequence[Arm], path: Path) -> Path:
     axes.set_xlim(0, 100)
     label(axes, x="share of tokens (%)")
     records = [{"arm": _name(arm), "real_percent": p} for arm, p in zip(shown, percent, strict=True)]
-    caption = f"Blue: real tokens; grey: padding, which costs time and teaches nothing. {_seeds(shown)}.{missing}"
+    caption = (
+        f"n = {len(shown)} arms. Blue: real tokens; grey: padding, which costs time and teaches nothing. "
+        f"{_seeds(shown)}.{missing}"
+    )
     return save(figure, path, caption=caption, data={"arms": records})
 
 
@@ -134,7 +138,10 @@ def plot_cost(arms: Sequence[Arm], path: Path) -> Path:
         panels[1].barh(rows, memory, height=0.6, color=DROPPED)
         panels[1].grid(False, axis="y")
         label(panels[1], x="peak memory (MB)")
-    caption = f"Wall-clock seconds and peak memory of the process, mean over seeds. {_seeds(shown)}.{missing}"
+    caption = (
+        f"n = {len(shown)} arms. Wall-clock seconds and peak memory of the process, mean over seeds. {_seeds(shown)}."
+        f"{missing}"
+    )
     measures: tuple[Measure, ...] = ("selection_seconds", "training_seconds", "peak_memory_bytes")
     for measure in measures:
         if unknown := [_name(arm) for arm in shown if not values_of(arm, measure)]:
@@ -180,8 +187,8 @@ def plot_budget_curve(arms: Sequence[Arm], path: Path, *, n_rows: int | None = N
     legend(axes)
     label(axes, x="rows kept (%)" if n_rows else "rows kept", y="pass@1")
     caption = (
-        "Band: random, ± standard deviation over seeds, or with one seed its 95 % interval over problems; "
-        f"dashed: all rows. {_seeds(arms)}."
+        f"n = {len(curves)} methods. Band: random, ± standard deviation over seeds, or with one seed its 95 % interval "
+        f"over problems; dashed: all rows. {_seeds(arms)}."
     )
     return save(figure, path, caption=caption, data={"curves": data})
 

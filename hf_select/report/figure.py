@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_select.errors import MissingExtraError
+from hf_select.extra import missing_extra
 from hf_select.files import replace_file, write_json
 from hf_select.report.markup import one_line
 
@@ -51,9 +51,7 @@ def new_figure(
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError(
-            "Plots need matplotlib, which is not installed. Install it with: pip install 'hf-select[plots]'"
-        ) from error
+        raise missing_extra("matplotlib", "A plot") from error
 
     figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=150, layout="constrained", facecolor="white")
     panels = list(figure.subplots(1, n_panels, squeeze=False, sharey=shared_y)[0])

@@ -18,6 +18,7 @@ from hf_select.report.grid_tables import budgets_table, differences_table, grid_
 from hf_select.report.markup import END_OF_SUMMARY, Markdown, bullets, code_block, escape, table
 from hf_select.report.overlap_plot import plot_overlap
 from hf_select.report.page import write_pages
+from hf_select.report.result import sandbox_facts
 from hf_select.report.tables import decimal
 
 _LEGEND = (
@@ -146,6 +147,7 @@ def _how(results: Mapping[str, Any]) -> list[Markdown]:
     """Command, versions, settings and the configuration of every method."""
     parts = [Markdown("## How it was run"), code_block(str(results["command"]), "bash")]
     for header, values in (
+        (["fact", "value"], sandbox_facts(results)),
         (["package", "version"], results["versions"]),
         (["method", "fields"], results["method_fields"]),
         (["setting", "value"], results["config"]),

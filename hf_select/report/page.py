@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from hf_select.crash_point import crash_point
 from hf_select.files import replace_file
 from hf_select.report.markup import END_OF_SUMMARY
 
@@ -71,6 +72,7 @@ def write_pages(folder: Path, sections: Sequence[str]) -> Path:
     """
     text = "\n\n".join(sections) + "\n"
     page = html_page(text, folder)
+    crash_point("report.due")
     replace_file(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
     return replace_file(folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
 

@@ -10,12 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from hf_select.report import arm_plots, selection_plots
+from hf_select.report.cost_plot import has_cost_curve, plot_cost_curve
 from hf_select.report.figure import caption_of
 from hf_select.report.finding import NOT_EXECUTED, caveats, findings
+from hf_select.report.gate_plots import leaks_of, plot_dropped, plot_leakage
 from hf_select.report.gate_section import gates_section, leakage_section
 from hf_select.report.markup import END_OF_SUMMARY, Markdown, bullets, code_block, escape, table
 from hf_select.report.page import write_pages
-from hf_select.report.result import Arm, Measure, Results, values_of
+from hf_select.report.result import Arm, Measure, Results, sandbox_facts, values_of
 from hf_select.report.tables import (
     benchmark_names,
     benchmarks_table,
@@ -133,10 +135,35 @@ def _plots(folder: Path, results: Results, views: Sequence[SelectionView]) -> li
             drawn.append((title, draw(arms, plots / f"{measure}.png")))
         else:
             missing.append(f"No plot of {measure.replace('_', ' ')}: no arm has a value.")
+    drawn += _shared_plots(plots, results)
     for number, view in enumerate(views):
         drawn += _view_plots(plots, number, view)
     pictures = [_picture(title, path, folder) for title, path in drawn]
     return [Markdown("## Plots"), *pictures, *([bullets(missing)] if missing else [])]
+
+
+def _shared_plots(plots: Path, results: Results) -> list[tuple[str, Path]]:
+    """What all arms share: what was reached over what it took, what gates dropped, what leaked."""
+    arms, drawn = results.get("arms") or (), []
+    measures: tuple[Measure, ...] = ("pass_at_1", "validation_loss")
+    if reached := next((measure for measure in measures if has_cost_curve(arms, measure)), None):
+        drawn.append(("What was reached, over what it took", plot_cost_curve(arms, reached, plots / "cost_curve.png")))
+    counts, n_rows = results.get("gates") or {}, _rows_before_gates(results)
+    if counts and n_rows:
+        drawn.append(("Rows that the gates dropped", plot_dropped(counts, n_rows, plots / "gates.png")))
+    if leaks_of(arms):
+        drawn.append(("Benchmark problems in the rows of every arm", plot_leakage(arms, plots / "leakage.png")))
+    return drawn
+
+
+def _rows_before_gates(results: Results) -> int | None:
+    """Rows that met the gates, those of all seeds together."""
+    n_rows = (results.get("dataset") or {}).get("n_rows")
+    return n_rows * _most_seeds(results) if n_rows else None
+
+
+def _most_seeds(results: Results) -> int:
+    return max((len(arm.get("seeds") or ()) for arm in results.get("arms") or ()), default=1) or 1
 
 
 def _view_plots(plots: Path, number: int, view: SelectionView) -> list[tuple[str, Path]]:
@@ -145,15 +172,17 @@ def _view_plots(plots: Path, number: int, view: SelectionView) -> list[tuple[str
     if view.scores is not None:
         path = selection_plots.plot_scores(
             view.scores, view.kept, plots / f"{stem}_scores.png",
-            name=view.score_name, unit=view.score_unit, threshold=view.threshold,
+            name=view.score_name, unit=view.score_unit, threshold=view.threshold, seed=view.seed,
         )  # fmt: skip
         drawn.append((f"{view.name}: {view.score_name} of kept and dropped rows", path))
     if view.strata is not None:
-        path = selection_plots.plot_strata(view.strata, view.kept, plots / f"{stem}_strata.png", name=view.strata_name)
+        path = selection_plots.plot_strata(
+            view.strata, view.kept, plots / f"{stem}_strata.png", name=view.strata_name, seed=view.seed
+        )
         drawn.append((f"{view.name}: kept and dropped rows by {view.strata_name}", path))
     if view.row_tokens is not None:
         path = selection_plots.plot_lengths(
-            view.row_tokens, view.kept, plots / f"{stem}_lengths.png", tokenizer=view.tokenizer
+            view.row_tokens, view.kept, plots / f"{stem}_lengths.png", tokenizer=view.tokenizer, seed=view.seed
         )
         drawn.append((f"{view.name}: row lengths before and after", path))
     if view.vectors is not None:
@@ -172,12 +201,11 @@ def _details(results: Results) -> list[Markdown]:
     """Gates, benchmarks and single seeds, as far as there are any."""
     arms = results.get("arms") or ()
     sections: list[Markdown] = []
-    n_seeds = max((len(arm.get("seeds") or ()) for arm in arms), default=1) or 1
-    n_rows = (results.get("dataset") or {}).get("n_rows")
+    n_seeds = _most_seeds(results)
     sections += gates_section(
         results.get("gates") or {},
         results.get("gates_not_checked") or {},
-        n_rows * n_seeds if n_rows else None,
+        _rows_before_gates(results),
         f"Over {n_seeds} seed{'s' if n_seeds > 1 else ''}.",
     )
     sections += leakage_section(arms)
@@ -196,7 +224,7 @@ def _how(results: Results) -> list[Markdown]:
     """Data, command, versions and settings."""
     dataset = results.get("dataset") or {}
     facts = {**dataset, "planted junk": _percent(results.get("junk_fraction")), "created": results.get("created")}
-    facts["sandbox level"] = results.get("sandbox_level") or "nothing was executed"
+    facts |= sandbox_facts(results)
     parts = [Markdown("## How it was run"), code_block(str(results.get("command", "not recorded")), "bash")]
     for header, values in (
         (["fact", "value"], facts),

@@ -65,6 +65,7 @@ class Results(TypedDict, total=False):
     gates_not_checked: Mapping[str, int]
     leakage: Mapping[str, Any]
     junk_fraction: float | None
+    sandbox: Mapping[str, Any] | None
     sandbox_level: str | None
     arms: Sequence[Arm]
 
@@ -82,6 +83,25 @@ class Spread:
     mean: float
     sd: float | None
     n: int
+
+
+def sandbox_facts(results: Mapping[str, Any]) -> dict[str, str]:
+    """How model-written programs were contained, for the table of a report.
+
+    Args:
+        results: the content of ``results.json``.
+
+    Returns:
+        Fact -> value.
+    """
+    sandbox: Mapping[str, Any] | None = results.get("sandbox")
+    if sandbox is None:
+        return {"sandbox level": str(results.get("sandbox_level") or "nothing was executed")}
+    reasons = "; ".join(f"{level}: {reason}" for level, reason in sandbox["why_not_stronger"].items())
+    landlock = f" (Landlock {version})" if (version := sandbox["landlock_version"]) else ""
+    layers = ", ".join(sandbox["layers"])
+    facts = {"sandbox level": f"{sandbox['level']}: {layers}{landlock}", "run by user": str(sandbox["user"])}
+    return facts | ({"why no stronger level": reasons} if reasons else {})
 
 
 def values_of(arm: Arm, measure: Measure) -> tuple[float, ...]:

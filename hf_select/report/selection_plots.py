@@ -23,7 +23,14 @@ _MAX_STRATA = 60
 
 
 def plot_scores(
-    scores: Floats, kept: Mask, path: Path, *, name: str = "score", unit: str = "", threshold: float | None = None
+    scores: Floats,
+    kept: Mask,
+    path: Path,
+    *,
+    name: str = "score",
+    unit: str = "",
+    threshold: float | None = None,
+    seed: int | None = None,
 ) -> Path:
     """Draw the histogram of a score, kept rows on top of dropped ones.
 
@@ -34,6 +41,7 @@ def plot_scores(
         name: what the score is.
         unit: its unit.
         threshold: where a method cuts; drawn as a line.
+        seed: of the selection, for the caption.
 
     Returns:
         The path.
@@ -52,12 +60,17 @@ def plot_scores(
         axes.axvline(threshold, color=ACCENT, linestyle="--", linewidth=1.2, label=f"threshold {threshold:.4g}")
     legend(axes)
     label(axes, x=f"{name} ({unit})" if unit else name, y="rows")
-    caption = f"n = {len(scores):,} rows, {int(kept.sum()):,} kept; {int((~finite).sum()):,} without a finite score."
+    caption = (
+        f"n = {len(scores):,} rows, {int(kept.sum()):,} kept; {int((~finite).sum()):,} without a finite score."
+        f"{_seed(seed)}"
+    )
     data = {"name": name, "unit": unit, "threshold": threshold, "edges": edges.tolist(), **counts}
     return save(figure, path, caption=caption, data=data)
 
 
-def plot_strata(strata: Sequence[object] | NDArray[Any], kept: Mask, path: Path, *, name: str = "stratum") -> Path:
+def plot_strata(
+    strata: Sequence[object] | NDArray[Any], kept: Mask, path: Path, *, name: str = "stratum", seed: int | None = None
+) -> Path:
     """Draw how many rows of each stratum (cluster, source, origin) were kept and dropped.
 
     Args:
@@ -65,6 +78,7 @@ def plot_strata(strata: Sequence[object] | NDArray[Any], kept: Mask, path: Path,
         kept: ``(N,)`` bool.
         path: where to, ``.png``.
         name: what a stratum is.
+        seed: of the selection, for the caption.
 
     Returns:
         The path.
@@ -87,14 +101,14 @@ def plot_strata(strata: Sequence[object] | NDArray[Any], kept: Mask, path: Path,
     axes.grid(False, axis="x")
     legend(axes)
     label(axes, x=f"{name}, largest first", y="rows")
-    caption = f"n = {len(kept):,} rows in {len(labels)} strata, {int(kept.sum()):,} rows kept."
+    caption = f"n = {len(kept):,} rows in {len(labels)} strata, {int(kept.sum()):,} rows kept.{_seed(seed)}"
     if len(labels) > _MAX_STRATA:
         caption += f" The {len(labels) - _MAX_STRATA} smallest strata are not drawn; they stand in the data."
     data = {str(labels[i]): {"kept": int(taken[i]), "dropped": int(sizes[i] - taken[i])} for i in order}
     return save(figure, path, caption=caption, data={"strata": data})
 
 
-def plot_lengths(row_tokens: Integers, kept: Mask, path: Path, *, tokenizer: str = "") -> Path:
+def plot_lengths(row_tokens: Integers, kept: Mask, path: Path, *, tokenizer: str = "", seed: int | None = None) -> Path:
     """Draw the lengths of all rows and of those that were kept.
 
     Args:
@@ -102,6 +116,7 @@ def plot_lengths(row_tokens: Integers, kept: Mask, path: Path, *, tokenizer: str
         kept: ``(N,)`` bool.
         path: where to, ``.png``.
         tokenizer: whose tokens these are, for the caption.
+        seed: of the selection, for the caption.
 
     Returns:
         The path.
@@ -122,7 +137,7 @@ def plot_lengths(row_tokens: Integers, kept: Mask, path: Path, *, tokenizer: str
     mean_after = f"{lengths[kept].mean():.1f}" if kept.any() else "none"
     caption = (
         f"n = {len(lengths):,} rows (mean {lengths.mean():.1f} tokens), {int(kept.sum()):,} kept (mean {mean_after}); "
-        f"each histogram adds up to 100 %." + (f" Tokenizer: {tokenizer}." if tokenizer else "")
+        f"each histogram adds up to 100 %." + (f" Tokenizer: {tokenizer}." if tokenizer else "") + _seed(seed)
     )
     data = {"edges": edges.tolist(), "all_rows": before.tolist(), "kept_rows": after.tolist(), "tokenizer": tokenizer}
     return save(figure, path, caption=caption, data=data)
@@ -181,6 +196,10 @@ def plot_embedding(vectors: Floats, kept: Mask, path: Path, *, seed: int = 0, ma
         "explained_variance_percent": shares.tolist(),
     }
     return save(figure, path, caption=caption, data=data)
+
+
+def _seed(seed: int | None) -> str:
+    return "" if seed is None else f" Seed {seed}."
 
 
 def _stacked_histogram(axes: Any, edges: Floats, kept: Floats, dropped: Floats) -> dict[str, list[int]]:

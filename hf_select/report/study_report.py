@@ -12,7 +12,7 @@ from hf_select.report.figure import caption_of
 from hf_select.report.finding import NOT_EXECUTED
 from hf_select.report.markup import END_OF_SUMMARY, Markdown, bullets, code_block, escape, table
 from hf_select.report.page import write_pages
-from hf_select.report.result import values_of
+from hf_select.report.result import sandbox_facts, values_of
 from hf_select.report.study_part import ARMS, QUESTIONS, Part
 from hf_select.report.study_result import Results, read_losses, record, records, seeds_told
 from hf_select.report.study_tables import arms_table, checkpoints_table, tasks_table
@@ -162,6 +162,7 @@ def _picture(title: str, path: Path, folder: Path) -> Markdown:
 def _how(results: Results) -> list[Markdown]:
     """Command, versions and settings."""
     parts = [Markdown("## How it was run"), code_block(str(results.get("command") or "not recorded"), "bash")]
+    parts.append(table(["fact", "value"], [[*fact] for fact in sandbox_facts(results).items()], numbers=False))
     for header, key in ((["package", "version"], "versions"), (["setting", "value"], "config")):
         rows = [[name, value] for name, value in record(results, key).items() if value is not None]
         if rows:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import ConfigError, ModelError
+from hf_select.extra import missing_extra
+from hf_select.pretrained import loading
 from hf_select.signals.identity import model_identity, model_origin, tokenizer_hash
 from hf_select.signals.keys import Task
 from hf_select.signals.shards import processes
@@ -80,7 +82,9 @@ class Models:
         if isinstance(self.given_model, str | Path):
             from transformers import AutoConfig
 
-            names = AutoConfig.from_pretrained(self.given_model, revision=self.revision).architectures or []
+            with loading("model", self.given_model):
+                config = AutoConfig.from_pretrained(self.given_model, revision=self.revision, trust_remote_code=False)
+            names = config.architectures or []
         else:
             from accelerate.utils import extract_model_from_parallel
 
@@ -120,7 +124,9 @@ class Models:
             return given  # type: ignore[no-any-return]
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(given, revision=self.revision if given == self.given_model else None)
+        revision = self.revision if given == self.given_model else None
+        with loading("tokenizer", given):
+            return AutoTokenizer.from_pretrained(given, revision=revision, trust_remote_code=False)
 
     @cached_property
     def model(self) -> torch.nn.Module:
@@ -133,22 +139,27 @@ class Models:
             return given  # type: ignore[no-any-return]
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(given, revision=self.revision)
+        with loading("model", given):
+            config = AutoConfig.from_pretrained(given, revision=self.revision, trust_remote_code=False)
         self._check_vocabulary(getattr(config.get_text_config(), "vocab_size", None))
-        return self._load(given).to(processes().device)  # type: ignore[no-any-return]
+        with loading("model", given):
+            loaded = self._load(given)
+        return loaded.to(processes().device)  # type: ignore[no-any-return]
 
     def _load(self, name: str | Path) -> Any:
         """The model of that name; a classifier whose head is not in its checkpoint is refused."""
         from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
         if self.task is Task.CAUSAL_LM:
-            return AutoModelForCausalLM.from_pretrained(name, revision=self.revision, dtype="auto")
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            name, revision=self.revision, dtype="auto", output_loading_info=True
+            return AutoModelForCausalLM.from_pretrained(
+                name, revision=self.revision, dtype="auto", trust_remote_code=False
+            )
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            name, revision=self.revision, dtype="auto", trust_remote_code=False, output_loading_info=True
         )
-        if loading["missing_keys"]:
+        if found["missing_keys"]:
             raise ModelError(
-                f"The checkpoint {str(name)!r} has no weights for {sorted(loading['missing_keys'])}: its head would be "
+                f"The checkpoint {str(name)!r} has no weights for {sorted(found['missing_keys'])}: its head would be "
                 f"random, and so would every score. Train it on labelled rows first (hf_select.warm_up), or give a "
                 f"fine-tuned classifier."
             )
@@ -188,7 +199,8 @@ class Models:
             The object that was given, or the one of that name.
 
         Raises:
-            ConfigError: if it has no ``encode``, or sentence-transformers is not installed.
+            ConfigError: if it has no ``encode``.
+            MissingExtraError: if sentence-transformers is not installed.
         """
         given = self.given_embedder
         if not isinstance(given, str | Path):
@@ -201,11 +213,10 @@ class Models:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as reason:
-            raise ConfigError(
-                f"embedder={str(given)!r} needs sentence-transformers: pip install 'hf-select[embeddings]'. Or give "
-                f"embedder={TFIDF!r} (no model), or none to use the model's own states."
-            ) from reason
-        return SentenceTransformer(str(given), device=str(processes().device))
+            otherwise = f"Or give embedder={TFIDF!r} (no model), or none to use the model's own states."
+            raise missing_extra("sentence_transformers", f"embedder={str(given)!r}", otherwise) from reason
+        with loading("embedder", given):
+            return SentenceTransformer(str(given), device=str(processes().device), trust_remote_code=False)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:

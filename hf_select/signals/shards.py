@@ -10,16 +10,19 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from hf_select.crash_point import crash_point
 from hf_select.errors import ConfigError
 from hf_select.signals.keys import Indices
 from hf_select.signals.plan import Plan
 from hf_select.signals.store import Arrays, Store
+from hf_select.termination import Terminated, Termination
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -56,6 +59,8 @@ def run_shards(
 ) -> Arrays:
     """Compute every batch of a plan once, over all processes.
 
+    After SIGTERM all processes leave behind the batch they are at; the shard it is in is given up, finished ones stay.
+
     Args:
         name: name of the pass, for the progress bar.
         plan: the batches.
@@ -66,31 +71,88 @@ def run_shards(
 
     Returns:
         Arrays with one value per row of the dataset, on every process; NaN for rows that are not in the plan.
+
+    Raises:
+        Terminated: after SIGTERM, on every process.
     """
     from accelerate.utils import gather_object
 
     state = processes()
-    mine = range(state.process_index, len(plan.shards), state.num_processes)
-    n_mine = sum(len(batch) for shard in mine for batch in plan.shards[shard])
-    shown = progress and state.is_main_process
-    meter = _Meter(name, plan, state.num_processes, tells=state.is_main_process)
-    finished: list[Arrays] = []
-    with tqdm(total=n_mine, unit="row", desc=f"{name} pass", disable=not shown) as bar:
-        for shard in mine:
-            rows = np.concatenate(plan.shards[shard])
-            arrays = None if store is None else store.read(shard, len(plan.shards))
-            if arrays is None or not np.array_equal(arrays.get("rows", rows[:0]), rows):
-                arrays = _joined(meter.timed(read_batch, batch, bar) for batch in plan.shards[shard]) | {"rows": rows}
-                if store is not None:
-                    store.write(shard, len(plan.shards), arrays)
-            else:
-                bar.update(len(rows))
-            finished.append(arrays)
-    if state.num_processes > 1:
-        finished = gather_object(finished)
-    if store is not None and state.is_main_process and plan.shards:
-        store.finish(len(plan.shards))
+    with Termination() as termination:
+        work = _Work(name, plan, read_batch, store, termination)
+        finished = list(work.shards(state, shown=progress and state.is_main_process))
+        is_stopped = termination.is_asked
+        if state.num_processes > 1:
+            of_all = gather_object([(is_stopped, [] if is_stopped else finished)])
+            is_stopped = any(stopped for stopped, _ in of_all)
+            finished = [arrays for _, of_one in of_all for arrays in of_one]
+        if not is_stopped and store is not None and state.is_main_process and plan.shards:
+            crash_point("manifest.due")
+            store.finish(len(plan.shards))
+            crash_point("manifest.stored")
+    if is_stopped or termination.is_asked:
+        raise termination.ended_by or _terminated(name, store, tells=state.is_main_process)
     return _in_row_order(finished, n_rows)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What one process has to do."""
+
+    name: str
+    plan: Plan
+    read_batch: ReadBatch
+    store: Store | None
+    termination: Termination
+
+    def shards(self, state: PartialState, *, shown: bool) -> Iterator[Arrays]:
+        """The shards of this process, read from the store or computed; ends early when the run is to stop."""
+        mine = range(state.process_index, len(self.plan.shards), state.num_processes)
+        n_mine = sum(len(batch) for shard in mine for batch in self.plan.shards[shard])
+        meter = _Meter(self.name, self.plan, state.num_processes, tells=state.is_main_process)
+        with tqdm(total=n_mine, unit="row", desc=f"{self.name} pass", disable=not shown) as bar:
+            for shard in mine:
+                arrays = self._stored(shard)
+                if arrays is None:
+                    arrays = self._computed(shard, meter, bar)
+                else:
+                    bar.update(len(arrays["rows"]))
+                if arrays is None:
+                    return
+                yield arrays
+
+    def _stored(self, shard: int) -> Arrays | None:
+        """A shard of the same rows in the store."""
+        if self.store is None:
+            return None
+        rows = np.concatenate(self.plan.shards[shard])
+        arrays = self.store.read(shard, len(self.plan.shards))
+        return arrays if arrays is not None and np.array_equal(arrays.get("rows", rows[:0]), rows) else None
+
+    def _computed(self, shard: int, meter: _Meter, bar: Any) -> Arrays | None:
+        """A shard computed and stored; ``None`` if the run is to stop."""
+        parts = []
+        for batch in self.plan.shards[shard]:
+            if self.termination.is_due():
+                return None
+            parts.append(meter.timed(self.read_batch, batch, bar))
+        arrays = _joined(parts) | {"rows": np.concatenate(self.plan.shards[shard])}
+        crash_point("shard.computed")
+        if self.store is not None:
+            self.store.write(shard, len(self.plan.shards), arrays)
+            crash_point("shard.stored")
+        return arrays
+
+
+def _terminated(name: str, store: Store | None, *, tells: bool) -> Terminated:
+    """The end of a run that was told to stop, with what is kept and how to go on."""
+    kept = "Nothing was stored (cache_dir=False); the same call starts anew."
+    if store is not None:
+        kept = f"Finished shards are kept in {store.folder}; the same command goes on behind them."
+    ended = Terminated(f"Stopped by SIGTERM in the {name} pass. {kept}")
+    if tells:
+        logger.warning("%s", ended)
+    return ended
 
 
 class _Meter:
@@ -118,7 +180,7 @@ class _Meter:
         )  # fmt: skip
 
 
-def _joined(parts: Iterator[Arrays] | Sequence[Arrays]) -> Arrays:
+def _joined(parts: Sequence[Arrays]) -> Arrays:
     columns: dict[str, list[NDArray[Any]]] = {}
     for part in parts:
         for name, array in part.items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from hf_select import __version__
-from hf_select.errors import ConfigError
+from hf_select.errors import ConfigError, unknown_name
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.encoding import Encoded, encode
 from hf_select.signals.keys import Indices
@@ -51,6 +51,27 @@ class Options:
             raise ConfigError(f"seed={self.seed!r} must be a whole number of at least 0.")
         if self.embed not in (None, "prompt", "response", "both"):
             raise ConfigError(f"embed={self.embed!r} must be 'prompt', 'response' or 'both'.")
+        if self.template is not None:
+            get_template(self.template)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Options by their names.
+
+        Args:
+            given: their values; those that are not there keep their defaults.
+
+        Returns:
+            The options.
+
+        Raises:
+            ConfigError: if there is no such option, or it cannot have that value.
+        """
+        known = [option.name for option in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise ConfigError(str(unknown_name("option", name, known)))
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,10 @@ class Source:
         ``"question"``, the wording of CodeACT.
         """
         if self.options.template is not None:
-            return get_template(self.options.template)
+            template = get_template(self.options.template)
+            if self.models.has_tokenizer:
+                template.check(self.models.tokenizer)
+            return template
         if self.row_format.form == "text":
             return get_template("plain")
         if self.row_format.form == "messages" and getattr(self.models.tokenizer, "chat_template", None):

@@ -9,7 +9,6 @@ folder. A shard carries its own checksum; one that is torn or altered is compute
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from hf_select.errors import ConfigError, DiskSpaceError
-from hf_select.files import replace_file, write_json
+from hf_select.files import json_text, replace_file, write_json
 from hf_select.signals.identity import array_hash, key_of
 
 logger = logging.getLogger("hf_select")
@@ -63,7 +62,7 @@ class Store:
         except (safetensors.SafetensorError, OSError, ValueError) as reason:
             logger.warning("%s is torn (%s); computing it again.", path, reason)
             return None
-        if checksum != _checksum(arrays):
+        if checksum != self._checksum(arrays):
             logger.warning("%s does not match its checksum; computing it again.", path)
             return None
         return arrays
@@ -82,31 +81,32 @@ class Store:
         """
         path = self._path(shard, n_shards)
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        metadata = {"xxh3": _checksum(whole)}
+        metadata = {"xxh3": self._checksum(whole)}
+        n_bytes = sum(array.nbytes for array in whole.values())
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for orphan in path.parent.glob(f".{path.name}.*.tmp"):  # of a run that was killed while it wrote this shard
-                orphan.unlink(missing_ok=True)
-            replace_file(path, lambda temporary: save_file(whole, temporary, metadata=metadata))
+            replace_file(path, lambda temporary: save_file(whole, temporary, metadata=metadata), n_bytes=n_bytes)
+        except DiskSpaceError as reason:
+            raise DiskSpaceError(f"{reason} cache_dir=False stores nothing. Finished shards are kept.") from reason
         except (OSError, safetensors.SafetensorError) as reason:
-            n_bytes = sum(array.nbytes for array in whole.values())
-            if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(reason):
-                raise DiskSpaceError(
-                    f"No space left for a shard of {n_bytes / 1e6:.1f} MB in {path.parent}; free some, or give another "
-                    f"cache_dir (cache_dir=False stores nothing). Finished shards are kept."
-                ) from reason
             raise ConfigError(
                 f"Cannot write to {path.parent} ({reason}). Give another cache_dir, or cache_dir=False for no store."
             ) from reason
 
     def finish(self, n_shards: int) -> None:
-        """Write the manifest: all shards are there.
+        """Write the manifest: all shards are there. One that says so already stays, so that nothing need be writable.
 
         Args:
             n_shards: how many there are.
         """
+        path = self.folder / "manifest.json"
         names = [self._path(shard, n_shards).name for shard in range(n_shards)]
-        write_json(self.folder / "manifest.json", {"identity": dict(self.identity), "shards": names})
+        manifest = {"identity": dict(self.identity), "shards": names}
+        if not path.is_file() or path.read_bytes() != json_text(manifest).encode("utf-8"):
+            write_json(path, manifest)
+
+    def _checksum(self, arrays: Arrays) -> str:
+        """Of the values and of what they depend on: a shard that was moved here from another store is none of ours."""
+        return key_of([self.identity, {name: array_hash(array) for name, array in arrays.items()}])
 
     def _path(self, shard: int, n_shards: int) -> Path:
         return self.folder / f"shard-{shard:05d}-of-{n_shards:05d}.safetensors"
@@ -133,7 +133,3 @@ def _root(cache_dir: str | Path | None) -> Path:
     from huggingface_hub.constants import HF_HOME
 
     return Path(HF_HOME) / "hf_select" / "signals"
-
-
-def _checksum(arrays: Arrays) -> str:
-    return key_of({name: array_hash(array) for name, array in arrays.items()})

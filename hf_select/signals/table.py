@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_select.errors import ColumnError, MissingSignalError, RowError
-from hf_select.signals.keys import Indices, Mask, Signal
+from hf_select.signals.keys import ROW_TEXT, Indices, Mask, Signal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -80,6 +80,7 @@ class Signals:
 
         Raises:
             ColumnError: if a signal has no column.
+            RowError: if a column is not of the signal's shape.
         """
         values: dict[Signal[Any], Any] = {}
         for signal in needs:
@@ -88,7 +89,7 @@ class Signals:
                 raise ColumnError(
                     f"No column {signal.column!r}; the dataset has {there}. Run extract(dataset, needs, ...) first."
                 )
-            values[signal] = _column_array(dataset, signal.column)
+            values[signal] = _checked(_column_array(dataset, signal.column), signal)
         return cls(values, candidates=candidates, labelled=labelled, reference=reference, n_rows=len(dataset))
 
     def __getitem__(self, signal: Signal[T]) -> T:
@@ -147,6 +148,17 @@ class Signals:
             reference=self.reference,
             n_rows=len(rows),
         )
+
+
+def _checked(values: NDArray[Any], signal: Signal[Any]) -> NDArray[Any]:
+    """The column of a signal, if it is of the signal's shape and kind: a column is taken on somebody's word."""
+    n_axes = len([axis for axis in signal.shape.strip("()").split(",") if axis])
+    if values.ndim != n_axes or (values.dtype.kind in "OUS") != (signal == ROW_TEXT):
+        raise RowError(
+            f"Column {signal.column!r} must hold {signal.shape} {signal.unit}, but {values.dtype} of shape "
+            f"{values.shape} is there. Remove the column, and it is read anew."
+        )
+    return values
 
 
 def _column_array(dataset: Dataset, column: str) -> NDArray[Any]:

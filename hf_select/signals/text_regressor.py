@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hf_select.errors import ConfigError, ModelError
+from hf_select.pretrained import loading
 from hf_select.signals.identity import require_whole
 from hf_select.signals.plan import TokenIds
 
@@ -159,8 +160,11 @@ def _load_encoder(name: str | Path) -> Any:
     """The encoder of that name, float32; the pooler may be missing, since it is not used."""
     from transformers import AutoModel
 
-    encoder, loading = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
-    if missing := sorted(key for key in loading["missing_keys"] if not key.startswith("pooler.")):
+    with loading("encoder", name):
+        encoder, found = AutoModel.from_pretrained(
+            name, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
+    if missing := sorted(key for key in found["missing_keys"] if not key.startswith("pooler.")):
         raise ModelError(
             f"The checkpoint {str(name)!r} has no weights for {len(missing)} parts of its encoder (first: "
             f"{missing[:3]}); give one that AutoModel can load whole."

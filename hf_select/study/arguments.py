@@ -96,7 +96,7 @@ class StudyArguments:
         metadata=_help("Checkpoint that arms and halves start from; by default the last one before the decay."),
     )
     n_scored: int = field(default=160, metadata=_help("Candidates that are scored at every checkpoint."))
-    engine: Literal["exact", "linear", "anchored", "plain", "oracle"] = field(
+    engine: Literal["exact", "linear", "anchored", "curved_16", "curved_64", "plain", "oracle"] = field(
         default="exact", metadata=_help("How DIScore is computed; see hf_select.methods.discore.")
     )
     score_learning_rate: float | None = field(
@@ -149,6 +149,10 @@ class StudyEvaluationArguments:
             "Run model-written code in the sandbox (or set HF_ALLOW_CODE_EVAL=1). Without it nothing is executed."
         ),
     )
+    sandbox_level: str | None = field(
+        default=None,
+        metadata=_help("process, namespaces, landlock+seccomp or full; the strongest that holds by default."),
+    )
 
 
 @dataclass
@@ -181,7 +185,9 @@ class DiscoreArguments:
         selection = SelectionArguments(
             seeds=self.study.seeds, max_tokens_per_batch=self.study.max_tokens_per_batch, arms=self.study.arms
         )
-        evaluation = EvaluationArguments(benchmarks="", allow_code_eval=self.evaluation.allow_code_eval)
+        evaluation = EvaluationArguments(
+            benchmarks="", allow_code_eval=self.evaluation.allow_code_eval, sandbox_level=self.evaluation.sandbox_level
+        )
         run = RunArguments(num_threads=self.run.num_threads)
         return Arguments(self.model, self.data, selection, evaluation, run, self.training)
 
@@ -221,7 +227,7 @@ class DiscoreArguments:
         """All that the result of a stage depends on; arms and seeds stay out, so that they can be added."""
         groups = (self.model, self.data, self.study, self.evaluation)
         own = {item.name: asdict(group)[item.name] for group in groups for item in fields(group)}
-        apart = {"arms", "seeds", "other_scores", "allow_code_eval", "predictor"}
+        apart = {"arms", "seeds", "other_scores", "allow_code_eval", "sandbox_level", "predictor"}
         trained = {name: value for name, value in self.experiment.settings().items() if hasattr(self.training, name)}
         return {name: value for name, value in own.items() if name not in apart} | trained
 

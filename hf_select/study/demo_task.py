@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_select.demo.pool import DemoPool
+    from hf_select.evaluation.sandbox import Containment
 
 
 class Measured(NamedTuple):
@@ -21,11 +22,13 @@ class Measured(NamedTuple):
         value: 0..1.
         interval: its 95 % interval.
         n_problems: problems it was measured on.
+        containment: how programs were contained.
     """
 
     value: float
     interval: tuple[float, float]
     n_problems: int
+    containment: Containment | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class DemoTask:
             accelerator=Accelerator(),
             progress=progress,
         )
+        result.require_verdicts()
         if result.pass_at_1 is None or result.pass_at_1_interval is None:
             return None
-        return Measured(result.pass_at_1, result.pass_at_1_interval, result.n_problems)
+        return Measured(result.pass_at_1, result.pass_at_1_interval, result.n_problems, result.containment)

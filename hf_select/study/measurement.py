@@ -30,7 +30,7 @@ def measure_study(model: Any, setting: StudySetting) -> dict[str, Any]:
 
     Returns:
         ``validation_loss`` (nats per token, mean over the rows of each task) and ``metric`` (``value``, ``interval``
-        and ``n_problems`` of each task, ``None`` where it is not measured), by task.
+        ``n_problems`` and ``sandbox`` of each task, ``None`` where it is not measured), by task.
     """
     references = setting.references.values()
     return {
@@ -63,7 +63,13 @@ def _metric(model: Any, setting: StudySetting, reference: Reference) -> dict[str
     if score is None or score.value is None:
         return None
     interval = None if score.interval is None else [float(end) for end in score.interval]
-    return {"value": float(score.value), "interval": interval, "n_problems": int(score.n_problems)}
+    sandbox = score.containment._asdict() if score.containment else None
+    return {
+        "value": float(score.value),
+        "interval": interval,
+        "n_problems": int(score.n_problems),
+        "sandbox": sandbox,
+    }
 
 
 def values_of(metric: Mapping[str, Mapping[str, Any] | None]) -> dict[str, float | None]:

@@ -134,7 +134,7 @@ def _of_configuration(name: str, overrides: Mapping[str, Any], seed: int) -> Pre
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"No configuration can be loaded from {name!r}: {error} Give a Hub id or a folder.") from error
     if unknown := [field for field in overrides if not hasattr(config, field)]:

@@ -77,6 +77,7 @@ def study_results(arguments: DiscoreArguments, outcomes: Sequence[SeedOutcome]) 
         "dataset": _dataset(first.setting),
         "tasks": [reference.summary() for reference in first.setting.references.values()],
         "seeds": [outcome.setting.seed for outcome in outcomes],
+        "sandbox": _sandbox(first.checkpoints),
         "start_step": first.setting.start,
         "arms": [_arm(name, outcomes) for name in first.arms],
         "calibration": first.calibration,
@@ -100,6 +101,14 @@ def study_results(arguments: DiscoreArguments, outcomes: Sequence[SeedOutcome]) 
     }
     plain: dict[str, Any] = finite(results)
     return plain
+
+
+def _sandbox(checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """How programs were contained; ``None`` where none ran."""
+    measures = [entry.get("measures") or {} for entry in checkpoints]
+    return next(
+        (found["sandbox"] for tasks in measures for found in tasks.values() if found and found.get("sandbox")), None
+    )
 
 
 def unmeasured(setting: StudySetting) -> dict[str, str]:

@@ -53,7 +53,7 @@ def train_study(
 ) -> StudyTraining:
     """Train a model on rows for the steps of a schedule.
 
-    A training that was cut off goes on from its last checkpoint in ``folder``, if it wrote any.
+    A training that was cut off goes on from its last whole checkpoint in ``folder``, if it wrote any.
 
     Args:
         setting: what the seed works on.
@@ -67,9 +67,8 @@ def train_study(
     Returns:
         What it took.
     """
-    from transformers.trainer_utils import get_last_checkpoint
-
     from hf_select.callbacks import EfficiencyCallback
+    from hf_select.training.resume import last_whole_checkpoint
 
     arguments = setting.arguments.experiment
     collator = make_collator(setting.tokenizer, arguments)
@@ -79,9 +78,9 @@ def train_study(
     )
     if start is not None:
         _load_optimizer(trainer, start)
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    checkpoint = last_whole_checkpoint(folder)
     with attention_of(model, arguments):
-        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     on_main_process(lambda: _remove_pickles(folder))
     history = [[entry["step"], float(entry["loss"])] for entry in trainer.state.log_history if "loss" in entry]
     return StudyTraining(

@@ -6,6 +6,7 @@
     packed_dataset.py tokenised dataset -> dataset of rows      pack_dataset
     attention.py      segments -> attention inside each         packed_attention, plain_attention
     packing_check.py  a model -> does it keep samples apart?    check_packing
+    resume.py         run folder -> the checkpoint to go on from    last_whole_checkpoint
 
 Example:
     ``Trainer(model, args, train_dataset=tokens, data_collator=DynamicPackCollator(tokenizer, max_length=2048))`` inside
@@ -24,6 +25,7 @@ from hf_select.training.packed_dataset import pack_dataset
 from hf_select.training.packing import Packing, best_fit_decreasing, pack, padded_size
 from hf_select.training.packing_check import check_packing
 from hf_select.training.padding import PaddingCollator
+from hf_select.training.resume import last_whole_checkpoint
 from hf_select.training.sample import CollationStats
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "PaddingCollator",
     "best_fit_decreasing",
     "check_packing",
+    "last_whole_checkpoint",
     "pack",
     "pack_dataset",
     "packed_attention",

@@ -85,6 +85,7 @@ def load_classifier(
                 dtype=dtype,
                 num_labels=n_labels,
                 ignore_mismatched_sizes=new_head,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
             if new_head and not found["missing_keys"]:

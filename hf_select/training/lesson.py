@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import DataCollatorWithPadding
 
-from hf_select.errors import RowError
+from hf_select.errors import ModelError, RowError
+from hf_select.pretrained import loading
 from hf_select.rows import RowFormat
 from hf_select.signals.models import Models
 from hf_select.signals.source import Options, Source
@@ -92,6 +93,7 @@ def make_lesson(
         The lesson.
 
     Raises:
+        ModelError: if batches have to be padded and the tokenizer has no token for that.
         RowError: if no row can teach anything.
     """
     row_format = RowFormat.detect(rows, columns)
@@ -101,16 +103,31 @@ def make_lesson(
     if row_format.form != "classification":
         return _language_lesson(model, source, limit, instruction_dropout=instruction_dropout)
     learned = classification_features(source.rows, words, limit)
+    if words.pad_token_id is None:
+        raise ModelError(
+            "A classifier's batches are padded and the tokenizer has no pad token; set tokenizer.pad_token."
+        )
     if isinstance(model, str | Path):
-        model = load_classifier(model, words, n_labels or 1 + max(row["labels"] for row in learned), seed=seed)
+        model = load_classifier(model, words, n_labels or _n_classes(learned), seed=seed)
     return Lesson(model, words, learned, DataCollatorWithPadding(words), packed=False)
+
+
+def _n_classes(learned: Sequence[Mapping[str, Any]]) -> int:
+    """The largest label plus 1; one class alone teaches nothing, and transformers would read it as a regression."""
+    n_classes = 1 + max(int(row["labels"]) for row in learned)
+    if n_classes < 2:
+        raise RowError(
+            f"All {len(learned)} rows have the label 0: one class teaches nothing. Give rows of two, or n_labels=."
+        )
+    return n_classes
 
 
 def _language_lesson(model: Any, source: Source, max_length: int | None, *, instruction_dropout: bool) -> Lesson:
     if isinstance(model, str | Path):
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(str(model), dtype="auto")
+        with loading("model", model):
+            model = AutoModelForCausalLM.from_pretrained(str(model), dtype="auto", trust_remote_code=False)
     words = source.models.tokenizer
     length = max_length or int(model.config.get_text_config().max_position_embeddings)
     tokenized = tokenize(source.rows, words, source.template, max_length=length, add_eos=True)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import IterableDataset, Sampler
 
-from hf_select.errors import RowError
+from hf_select.errors import ConfigError, RowError
 from hf_select.signals.keys import Mask
 
 
@@ -124,3 +124,46 @@ class LiveSampler(Sampler[int]):
         return next(
             (event for event in reversed(self.events) if (event.epoch, event.position) <= (epoch, position)), None
         )
+
+
+def own_sampler(train_dataloader: Any) -> Any:
+    """The sampler of the dataloader.
+
+    Args:
+        train_dataloader: the ``Trainer``'s.
+
+    Returns:
+        Its sampler.
+
+    Raises:
+        ConfigError: if it has none, or another callback took it.
+    """
+    from accelerate.data_loader import get_sampler
+
+    own = get_sampler(train_dataloader) if hasattr(train_dataloader, "set_sampler") else None
+    if own is None or isinstance(train_dataloader.dataset, IterableDataset):
+        raise ConfigError(
+            "The training dataset is streamed (it has no sampler), so rows cannot be chosen by their number. Give the "
+            "Trainer a Dataset instead of an IterableDataset."
+        )
+    if isinstance(own, LiveSampler):
+        raise ConfigError("Two SelectionCallbacks would choose the rows of one training; leave one.")
+    return own
+
+
+def compared(before: Mask, in_use: Mask) -> dict[str, Any]:
+    """How a set of rows differs from the one before.
+
+    Args:
+        before: ``(N,)`` bool, the rows that were in use.
+        in_use: ``(N,)`` bool, those that are.
+
+    Returns:
+        ``n_rows`` in use, ``replaced_fraction`` of them that were not, ``overlap`` (Jaccard) of the two sets.
+    """
+    n_rows, n_common = int(in_use.sum()), int((before & in_use).sum())
+    return {
+        "n_rows": n_rows,
+        "replaced_fraction": round(1 - n_common / n_rows, 6),
+        "overlap": round(n_common / int((before | in_use).sum()), 6),
+    }

@@ -37,7 +37,9 @@ def test_tokens_padding_and_memory_are_measured_and_logged(tokenizer, tmp_path):
     assert (
         not torch.cuda.is_available() or callback.peak_memory_bytes < torch.cuda.get_device_properties(0).total_memory
     )
-    assert [entry for entry in history if "tokens_per_second" in entry] == [{"step": 3, **callback.figures()}]
+    assert [entry for entry in history if "tokens_per_second" in entry] == [
+        {"step": 3, "epoch": 3.0, **callback.figures()}
+    ]
 
 
 def test_padding_is_counted(tokenizer, tmp_path):

@@ -56,7 +56,7 @@ def test_a_model_that_learns_the_answer_goes_from_0_to_1_and_trains_as_without(t
     assert [entry["step"] for entry in callback.results] == [30, 60]
     assert callback.results[-1]["pass@1"] == 1.0
     assert callback.results[-1]["counts"] == {"passed": 1}
-    logged = [entry for entry in trainer.state.log_history if "pass@1" in entry]
+    logged = [entry for entry in trainer.state.log_history if "eval_pass@1" in entry]
     assert [entry["step"] for entry in logged] == [30, 60]
     plain, _ = train(tokenizer, problem, tmp_path / "without", [])
     for one, other in zip(trainer.model.parameters(), plain.model.parameters(), strict=True):

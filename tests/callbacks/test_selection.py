@@ -1,6 +1,7 @@
 """Re-selection in a stock ``Trainer``: exact where it must change nothing, and resumed to the very rows and weights."""
 
 import json
+import logging
 import random
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -13,8 +14,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from hf_select.callbacks import SelectionCallback
 from hf_select.demo import build_model, train_tokenizer
-from hf_select.errors import BudgetError, ConfigError, RowError, StaleStateError
-from hf_select.training import DynamicPackCollator, PaddingCollator, packed_attention
+from hf_select.errors import BudgetError, ConfigError, CorruptStateError, RowError, StaleStateError
+from hf_select.training import DynamicPackCollator, PaddingCollator, last_whole_checkpoint, packed_attention
 
 N_ROWS = 24
 
@@ -26,6 +27,10 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def rows():
+    return make_rows()
+
+
+def make_rows():
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 12, N_ROWS)
     ids = [rng.integers(2, 200, n).tolist() for n in lengths]
@@ -192,3 +197,24 @@ def test_a_checkpoint_of_another_selection_is_not_continued(tokenizer, rows, tmp
     train(tokenizer, rows, tmp_path, SelectionCallback("loss", "40%", every=3), stop_at=4)
     with pytest.raises(StaleStateError, match="every=3 and this callback has 5"):
         train(tokenizer, rows, tmp_path, SelectionCallback("loss", "40%", every=5), resume=tmp_path / "checkpoint-4")
+
+
+class Other(SelectionCallback):
+    """Another class of the same kind."""
+
+
+def test_a_checkpoint_without_a_selection_is_continued_and_saved_with_one(tokenizer, rows, tmp_path, caplog):
+    train(tokenizer, rows, tmp_path, stop_at=4)
+    callback = SelectionCallback("loss", "40%", every=5)
+    with caplog.at_level(logging.WARNING, "hf_select"):
+        train(tokenizer, rows, tmp_path, callback, resume=tmp_path / "checkpoint-4", stop_at=6)
+    assert "holds no selection" in caplog.text
+    assert [entry["step"] for entry in callback.ledger] == [5]
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-6"
+    train(tokenizer, rows, tmp_path, resume=tmp_path / "checkpoint-6", stop_at=7)  # and on without it
+    assert last_whole_checkpoint(tmp_path) == tmp_path / "checkpoint-7"
+    again = SelectionCallback("loss", "40%", every=5)
+    with pytest.raises(CorruptStateError, match="at step 6 and stands as that of a SelectionCallback at step 7"):
+        train(tokenizer, rows, tmp_path, again, resume=tmp_path / "checkpoint-7")
+    with pytest.raises(StaleStateError, match="of a SelectionCallback, not of a Other"):
+        train(tokenizer, rows, tmp_path, Other("loss", "40%", every=5), resume=tmp_path / "checkpoint-6")

@@ -1,6 +1,7 @@
 """Input that cannot be used ends at once: exit status 2, one line on the standard error, no pass, no output."""
 
 import json
+import sys
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -62,7 +63,7 @@ SELECT = {
         "'core_set' needs 'signal_embedding', which is read in the embedding pass; give --embedder (a sentence-trans",
     ),
     "no such model": ([*IFD, "--model_name_or_path", "no/model"], "ModelError: --model_name_or_path no/model cannot"),
-    "no such tokenizer": ([*RANDOM, "--tokenizer_name", "no/one"], "ModelError: --tokenizer_name no/one cannot be"),
+    "no such tokenizer": ([*RANDOM, "--tokenizer_name", "no/one"], "ModelError: The tokenizer 'no/one' cannot be"),
     "no such draft model": ([*RANDOM, "--draft_model", "no/model"], "ModelError: --draft_model no/model cannot be"),
     "unknown dtype": ([*RANDOM, "--dtype", "int8"], "ConfigError: Argument --dtype: invalid choice: 'int8'"),
     "unknown task": ([*RANDOM, "--task", "causal"], "ConfigError: Argument --task: invalid choice: 'causal'"),
@@ -213,7 +214,7 @@ def test_output_folders_that_cannot_be_filled(refused, tmp_path):
 
 
 def test_a_package_that_is_missing(refused, monkeypatch):
-    monkeypatch.setattr("hf_select.cli.requirement.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     said = refused("select", "--method", "core_set", "--budget", "5", "--embedder", "all-MiniLM-L6-v2")
     assert "MissingExtraError: --embedder all-MiniLM-L6-v2 needs sentence-transformers" in said
     assert "pip install 'hf-select[embeddings]'" in said
@@ -222,7 +223,7 @@ def test_a_package_that_is_missing(refused, monkeypatch):
 @pytest.mark.slow
 def test_an_embedder_that_is_not_there(refused):
     said = refused("select", "--method", "core_set", "--budget", "5", "--embedder", "no/embedder")
-    assert "ModelError: --embedder no/embedder cannot be loaded" in said
+    assert "ModelError: The embedder 'no/embedder' cannot be loaded" in said
 
 
 def test_a_chat_template_that_is_missing(refused, model):
@@ -239,6 +240,6 @@ def test_reference_words_of_another_form(refused, rows):
 
 def test_scores_that_are_not_finite_can_stop_a_run(select, model):
     words = (*IFD, "--model_name_or_path", model, "--max_length", "60", "--on_invalid", "error")
-    _, err = select(*words, status=2)
+    _, err = select(*words, status=1)  # found during the work
     assert "InvalidScoresError: " in err
     assert "on_invalid='exclude'" in err

@@ -1,7 +1,6 @@
 """The program as a whole: help, start-up, exit status, an interrupted run that goes on."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from hf_select import __version__
 from hf_select.cli import main
 from hf_select.selection import Selection
-from hf_select.signals.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,14 +20,13 @@ def program(*words, **settings):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, **settings)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["methods", "--help"], ["select", "--help"], ["compare", "--help"]])
-def test_help_has_examples(capsys, words):
+@pytest.mark.parametrize("command", ["", "methods", "select", "compare", "push", "completion"])
+def test_help_has_examples(capsys, command):
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main([*command.split(), "--help"])
     assert ended.value.code == 0
-    text = capsys.readouterr().out
-    assert "examples:" in text
-    assert "hf-select methods" in text or "hf-select select" in text or "hf-select compare" in text
+    examples = capsys.readouterr().out.partition("\nexamples:\n")[2]
+    assert f"hf-select {command}".rstrip() in examples
 
 
 def test_help_groups_the_arguments_and_tells_defaults(capsys):
@@ -95,27 +92,3 @@ def test_a_run_in_a_process_of_its_own(rows, tmp_path):
     assert "\r" not in done.stderr  # no progress bar where nobody watches
     assert "%|" not in done.stderr
     assert len(Selection.load(tmp_path / "out")) == 10
-
-
-def test_an_interrupted_run_goes_on_behind_its_finished_shards(select, model, tmp_path, monkeypatch):
-    words = ("--method", "ifd", "--budget", "5", "--model_name_or_path", model, "--max_tokens_per_batch", "256")
-    write, written = Store.write, []
-
-    def write_and_interrupt(store, shard, n_shards, arrays):
-        write(store, shard, n_shards, arrays)
-        written.append(shard)
-        if len(written) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Store, "write", write_and_interrupt)
-    out, err = select(*words, status=130)
-    assert out == ""
-    assert f"Interrupted. Finished shards are kept in {tmp_path / 'cache'}; the same command goes on behind" in err
-    assert "Traceback" not in err
-    assert not (tmp_path / "out" / "selection.json").exists()
-    assert len(list((tmp_path / "cache").rglob("shard-*.safetensors"))) == 3
-    select(*words)
-    assert len(set(written)) < len(written)  # shard numbers of the second pass come again, and
-    n_shards = len(list((tmp_path / "cache").rglob("shard-*.safetensors")))
-    assert len(written) == n_shards  # no shard was written twice
-    assert n_shards > 3

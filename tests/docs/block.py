@@ -5,13 +5,14 @@ import shlex
 from dataclasses import dataclass
 
 _BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>python|sh|bash)\n(?P<text>.*?)```", re.S
+    r"^(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>[\w-]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
+_KINDS = {"python": "python", "sh": "sh", "bash": "sh"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block: its language, its text, and why it is not run (empty: it is)."""
+    """One block: its language (empty: no code), its text, and why it is not run (empty: it is)."""
 
     language: str
     text: str
@@ -24,9 +25,13 @@ class Block:
         split = [shlex.split(line, comments=True) for line in lines]
         return [words for words in split if words]
 
+    @property
+    def needs_a_shell(self) -> bool:
+        """Whether its lines are more than a program with its words: redirected, piped, or several programs."""
+        return any(word in ("|", ">") or word.startswith("<(") for words in self.commands for word in words)
+
 
 def blocks(page: str) -> list[Block]:
     """The blocks of a page in Markdown, in order."""
     found = [match.groupdict() for match in _BLOCK.finditer(page)]
-    kinds = {"python": "python", "sh": "sh", "bash": "sh"}
-    return [Block(kinds[each["language"]], each["text"], (each["reason"] or "").strip()) for each in found]
+    return [Block(_KINDS.get(each["language"], ""), each["text"], (each["reason"] or "").strip()) for each in found]

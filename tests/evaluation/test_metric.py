@@ -1,6 +1,7 @@
 import pytest
 
-from hf_select.errors import CodeExecutionError, ConfigError
+from hf_select.errors import CodeExecutionError, ConfigError, SandboxUnavailableError
+from hf_select.evaluation.sandbox import Sandbox, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,11 @@ def test_a_task_without_candidates_is_an_error(metric, monkeypatch):
     monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
     with pytest.raises(ConfigError, match="one has none"):
         metric.compute(predictions=[ADD, []], references=["assert add(2, 3) == 5", "assert add(0, 0) == 0"])
+
+
+def test_a_failure_of_the_sandbox_is_no_share(metric, monkeypatch):
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    lost = Verdict(False, "infra_error", "the worker ended", "process", 0.0, False)
+    monkeypatch.setattr(Sandbox, "check_many", lambda self, programs, progress: [lost for _ in programs])
+    with pytest.raises(SandboxUnavailableError, match="2 of 2 programs have no verdict"):
+        metric.compute(predictions=[ADD], references=["assert add(2, 3) == 5"], k=[1])

@@ -2,15 +2,19 @@ import json
 
 import pytest
 
+from hf_select.errors import SandboxUnavailableError
 from hf_select.evaluation.pass_at_k import Estimate
 from hf_select.evaluation.result import EvaluationResult, Sample, count_statuses
-from hf_select.evaluation.sandbox import Verdict
+from hf_select.evaluation.sandbox import Containment, Verdict
 
 SAMPLES = [
     Sample.of("A/0", "text", "program", Verdict(True, "passed", "", "process", 0.1, True)),
     Sample.of("A/1", "\ud800", "\ud800", Verdict(False, "timeout", "late", "process", 3.0, False)),
     Sample.of("A/2", "text", "program", None),
 ]
+
+
+CONTAINMENT = Containment("namespaces", ["namespaces", "limits"], None, 1000, {"full": "landlock: not there"})
 
 
 def result(**fields):
@@ -20,7 +24,7 @@ def result(**fields):
         "n_samples": 1,
         "counts": {"passed": 1, "timeout": 1},
         "n_in_process": 1,
-        "sandbox_level": "process",
+        "containment": CONTAINMENT,
         "generation_seconds": 2.0,
         "execution_seconds": 1.0,
         "message": "",
@@ -50,8 +54,29 @@ def test_the_summary_is_plain_data():
     summary = json.loads(json.dumps(result().summary()))
     assert summary["pass_at_1_interval"] == [0.25, 0.75]
     assert summary["pass_at_k"] == {"1": {"value": 0.5, "low": 0.25, "high": 0.75}}
-    assert summary["sandbox_level"] == "process"
+    assert summary["sandbox_level"] == "namespaces"
+    assert summary["sandbox"] == {
+        "level": "namespaces",
+        "layers": ["namespaces", "limits"],
+        "landlock_version": None,
+        "user": 1000,
+        "why_not_stronger": {"full": "landlock: not there"},
+    }
+    assert result(containment=None).summary()["sandbox"] is None
     assert "samples" not in summary
+
+
+def test_a_result_without_all_verdicts_ends_a_run():
+    result().require_verdicts()
+    lost = result(counts={"passed": 1, "infra_error": 1}, message="1 of 2 programs have no verdict")
+    with pytest.raises(SandboxUnavailableError, match="1 of 2 programs have no verdict"):
+        lost.require_verdicts()
+
+
+def test_the_summary_lies_beside_the_samples(tmp_path):
+    result().save_samples(tmp_path / "samples.jsonl")
+    beside = json.loads((tmp_path / "samples.summary.json").read_text())
+    assert beside == json.loads(json.dumps(result().summary()))
 
 
 def test_samples_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -77,4 +102,4 @@ def test_samples_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         result(samples=SAMPLES[:1]).save_samples(path)
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [path, tmp_path / "samples.summary.json"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hf_select.errors import ConfigError
+from hf_select.errors import ConfigError, SandboxUnavailableError
 from hf_select.evaluation import run
 from hf_select.evaluation.prompt import get_style
 from hf_select.evaluation.run import evaluate_model
@@ -110,6 +110,19 @@ def test_a_failure_of_the_sandbox_is_no_failure_of_the_model(problems, answers, 
     result = evaluate(problems, sandbox=sandbox)
     assert result.pass_at_1 is None
     assert "1 of 4 programs have no verdict" in result.message
+    assert "pass@k not known" in str(result)
+    with pytest.raises(SandboxUnavailableError, match="1 of 4 programs have no verdict"):
+        result.require_verdicts()
+
+
+def test_a_level_that_does_not_hold_is_told_before_anything_is_generated(problems, monkeypatch):
+    def refuse(level):
+        raise SandboxUnavailableError(f"no {level}")
+
+    monkeypatch.setattr(run, "choose_level", refuse)
+    monkeypatch.setattr(run, "generate", lambda *arguments, **options: pytest.fail("it was generated"))
+    with pytest.raises(SandboxUnavailableError, match="no full"):
+        evaluate(problems, sandbox_level="full", allow_code_eval=True)
 
 
 def test_judged_in_process_is_counted(problems, answers, sandbox):
@@ -145,7 +158,7 @@ def test_two_processes_execute_a_share_each(problems, answers, sandbox, monkeypa
     for rank in (0, 1):
         result = evaluate(problems, sandbox=sandbox, accelerator=Share(rank), samples_path=tmp_path / f"{rank}.jsonl")
     assert executed == [2, 2]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl", "0.summary.json"]
     assert [sample.status for sample in result.samples] == [sample.status for sample in alone.samples]
     assert result.pass_at_1 == alone.pass_at_1
 

@@ -27,7 +27,7 @@ def test_a_full_report_has_every_section_and_its_links_lead_somewhere(results, t
         "How it was run",
     ]
     links = re.findall(r"\]\((plots/[^)]*)\)", text)
-    assert len(links) == 8
+    assert len(links) == 12  # six pictures, each with its data
     assert all((path.parent / link).is_file() for link in links)
     assert "Notes of the recipe &#124; here." in text
     assert "```bash\naccelerate launch recipes/codeact.py\n```" in text

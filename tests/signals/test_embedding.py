@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_select.errors import ConfigError, RowError
+from hf_select.errors import ConfigError, MissingExtraError, RowError
 from hf_select.rows import Row, RowFormat
 from hf_select.signals.embedding import embedding_signals, tfidf_embedding
 from hf_select.signals.forward import forward_signals, unit_rows
@@ -108,7 +108,7 @@ def test_embedders_that_cannot_be_used_are_refused(monkeypatch) -> None:
     with pytest.raises(ConfigError, match=r"int has no encode"):
         _ = Models(given_embedder=3).embedder
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ConfigError, match=r"pip install 'hf-select\[embeddings\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'hf-select\[embeddings\]'"):
         _ = Models(given_embedder="all-mpnet-base-v2").embedder
 
 

@@ -7,6 +7,9 @@ import pytest
 
 from hf_select.errors import ModelError
 from hf_select.signals.memory import Halving
+from hf_select.signals.plan import make_plan
+from hf_select.signals.shards import run_shards
+from hf_select.signals.store import open_store
 
 LENGTHS = np.array([5, 9, 3, 7, 8, 1, 2])
 ROWS = np.array([4, 1, 6, 0, 3])
@@ -39,6 +42,38 @@ def test_halves_come_back_in_order(n_rows, caplog) -> None:
         np.testing.assert_array_equal(values["vector"], np.stack([ROWS, -ROWS], 1))
     assert (max(sizes), min(sizes) <= n_rows) == (5, True)
     assert caplog.text.count("read in halves") == (n_rows < 5)  # told once
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_too_little_memory_splits_planned_batches_and_plans_nothing_anew(n_rows, tmp_path) -> None:
+    """The shards hold the same rows in the same order, so that a run with more memory goes on behind them."""
+    lengths = np.tile(LENGTHS, 6)
+    plan = make_plan(lengths, 24)
+    planned = [batch.tolist() for shard in plan.shards for batch in shard]
+    read, stores = [], [open_store(tmp_path / name, {}) for name in ("much", "little")]
+
+    def with_room(room):
+        def read_batch(rows):
+            if len(rows) > room:
+                raise MemoryError
+            read.append(rows.tolist())
+            return {"value": np.sqrt(rows)}
+
+        return Halving(read_batch, lengths).read
+
+    found = [
+        run_shards("test", plan, with_room(room), len(lengths), store=store, progress=False)["value"]
+        for room, store in zip((100, n_rows), stores, strict=True)
+    ]
+    assert read[: len(planned)] == planned
+    pieces = read[len(planned) :]
+    assert max(map(len, pieces)) <= n_rows < max(map(len, planned))
+    assert sum(pieces, []) == sum(planned, [])  # noqa: RUF017
+    assert all(any(set(piece) <= set(batch) for batch in planned) for piece in pieces)
+    assert found[0].tobytes() == found[1].tobytes()
+    names = [sorted(path.name for path in store.folder.iterdir()) for store in stores]
+    assert names[0] == names[1]
+    assert all((stores[0].folder / name).read_bytes() == (stores[1].folder / name).read_bytes() for name in names[0])
 
 
 def test_a_row_that_never_fits_is_named() -> None:

@@ -1,5 +1,9 @@
 """Shards dealt out and brought together: every row once, in its place."""
 
+import logging
+import os
+import signal
+
 import numpy as np
 import pytest
 from accelerate import utils
@@ -9,7 +13,9 @@ from hf_select.signals import shards as shards_module
 from hf_select.signals.plan import make_plan
 from hf_select.signals.shards import processes, run_shards
 from hf_select.signals.store import open_store
+from hf_select.termination import Terminated
 
+NONE = np.empty(0, dtype=np.int64)
 LENGTHS = np.array([3, 9, 0, 4, 1, 7, 7, 2])
 
 
@@ -40,13 +46,53 @@ def test_any_number_of_processes_finds_the_same(monkeypatch, n_processes) -> Non
     parts, seen = [], []
     for rank in range(n_processes):
         monkeypatch.setattr(shards_module, "processes", lambda rank=rank: State(rank))
-        monkeypatch.setattr(utils, "gather_object", lambda mine: parts.extend(mine) or [{"rows": np.arange(0)}])
+        monkeypatch.setattr(utils, "gather_object", lambda mine: parts.extend(mine) or [(False, [{"rows": NONE}])])
         run_shards("test", plan, lambda rows: seen.append(rows) or read_batch(rows), 8, store=None, progress=False)
     assert sorted(np.concatenate(seen).tolist()) == [0, 1, 3, 4, 5, 6, 7]
     if n_processes > 1:
         monkeypatch.setattr(utils, "gather_object", lambda mine: parts)
         found = run_shards("test", plan, read_batch, 8, store=None, progress=False)
         assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+def test_when_another_process_stops_none_goes_on(monkeypatch, tmp_path) -> None:
+    """The process that was not told has finished all its shards; no manifest says that all are there."""
+
+    class State:
+        num_processes, is_main_process, process_index = 2, True, 0
+
+    monkeypatch.setattr(shards_module, "processes", State)
+    monkeypatch.setattr(utils, "gather_object", lambda mine: [*mine, (True, [])])
+    store = open_store(tmp_path, {})
+    with pytest.raises(Terminated, match="Stopped by SIGTERM in the test pass") as ended:
+        run_shards("test", make_plan(LENGTHS, 8), read_batch, 8, store=store, progress=False)
+    assert ended.value.code == 143
+    assert sorted(path.name for path in store.folder.iterdir()) == [
+        f"shard-{j:05d}-of-00005.safetensors" for j in (0, 2, 4)
+    ]
+
+
+def test_sigterm_gives_up_the_shard_and_keeps_the_finished_ones(tmp_path, caplog) -> None:
+    store, n_read = open_store(tmp_path, {}), []
+    plan = make_plan(np.full(40, 4), 4)
+    assert [len(shard) for shard in plan.shards] == [2, 3] * 8
+
+    def terminated(rows):
+        n_read.append(len(rows))
+        if len(n_read) == 4:  # in the middle of the second shard
+            os.kill(os.getpid(), signal.SIGTERM)
+        return read_batch(rows)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with caplog.at_level(logging.WARNING, "hf_select"), pytest.raises(Terminated):
+        run_shards("test", plan, terminated, 40, store=store, progress=False)
+    assert len(n_read) == 4
+    assert f"Finished shards are kept in {store.folder}; the same command goes on behind them." in caplog.text
+    assert len(list(store.folder.glob("shard-*"))) == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+    found = run_shards("test", plan, lambda rows: n_read.append(1) or read_batch(rows), 40, store=store, progress=False)
+    assert len(n_read) == 4 + 38  # two batches of the shard that was given up were read a second time
+    np.testing.assert_array_equal(found["value"], np.arange(40) * 10.0)
 
 
 def test_a_row_that_comes_twice_is_no_result() -> None:

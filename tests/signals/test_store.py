@@ -3,9 +3,11 @@
 import errno
 import json
 import logging
+import tempfile
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from hf_select.errors import ConfigError, DiskSpaceError
 from hf_select.signals import store as store_module
@@ -72,25 +74,28 @@ def test_no_altered_byte_goes_unseen(store) -> None:
     assert n_refused >= n_values
 
 
-def test_orphans_of_a_killed_run_are_swept(store) -> None:
-    store.folder.mkdir(parents=True)
-    mine = store.folder / ".shard-00000-of-00001.safetensors.abc.tmp"
-    others = store.folder / ".shard-00001-of-00002.safetensors.abc.tmp"
-    for orphan in (mine, others):
-        orphan.write_bytes(b"x")
-    store.write(0, 1, ARRAYS)
-    assert not mine.exists()
-    assert others.exists()
-
-
 def test_a_full_disk_is_named_and_leaves_nothing(store, monkeypatch) -> None:
     def full(*args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(store_module, "save_file", full)
-    with pytest.raises(DiskSpaceError, match="cache_dir=False stores nothing"):
+    with pytest.raises(DiskSpaceError, match=r"needs about 56 bytes and \d+ are free.*cache_dir=False stores"):
         store.write(0, 1, ARRAYS)
     assert list(store.folder.iterdir()) == []
+
+
+def test_a_finished_store_need_not_be_writable(store, monkeypatch) -> None:
+    store.write(0, 1, ARRAYS)
+    store.finish(1)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    assert set(store.read(0, 1)) == set(ARRAYS)
+    store.finish(1)
+    with pytest.raises(ConfigError, match=r"Read-only file system.*Give another cache_dir"):
+        store.write(0, 1, ARRAYS)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path) -> None:

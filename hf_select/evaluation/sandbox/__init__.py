@@ -8,7 +8,7 @@ The candidate is forked before the tests are read, and the judge alone holds the
 that equal everything, decorators on ``check``, walks through the frames and early exits therefore do not pass.
 
 The levels, each with what it contains beside the one before and what stays open, are ``LEVELS``; a self-test tells
-which hold on a machine, and the strongest that does is taken:
+which hold on a machine, and the strongest that does is taken, ``process`` only where the user spells it out:
 
     process             own process, clean environment, limits: not the user's files and network
     namespaces          an empty root with a read-only Python, no network, no other process
@@ -29,8 +29,9 @@ need it.
 Nothing runs without the user's word: ``HF_ALLOW_CODE_EVAL=1`` or ``allow_code_eval=True``.
 """
 
-from hf_select.evaluation.sandbox.choice import choose_level
+from hf_select.evaluation.sandbox.choice import choose_level, use_level
 from hf_select.evaluation.sandbox.consent import is_code_execution_allowed, require_consent
+from hf_select.evaluation.sandbox.containment import Containment, record_containment
 from hf_select.evaluation.sandbox.launch import confine
 from hf_select.evaluation.sandbox.level import LEVELS, Level
 from hf_select.evaluation.sandbox.pool import Sandbox, check
@@ -40,6 +41,7 @@ from hf_select.evaluation.sandbox.verdict import STATUSES, Program, Status, Verd
 __all__ = [
     "LEVELS",
     "STATUSES",
+    "Containment",
     "Level",
     "Program",
     "Sandbox",
@@ -50,6 +52,8 @@ __all__ = [
     "choose_level",
     "confine",
     "is_code_execution_allowed",
+    "record_containment",
     "require_consent",
     "trials",
+    "use_level",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 from hf_select.errors import ConfigError, SandboxUnavailableError
 from hf_select.evaluation.sandbox.level import LEVELS, Level, get_level, rank
@@ -12,6 +14,9 @@ from hf_select.evaluation.sandbox.self_test import Trial, try_level
 logger = logging.getLogger("hf_select")
 
 VARIABLE = "HF_SELECT_SANDBOX_LEVEL"
+
+MINIMUM = "namespaces"
+"""What is needed where the user named no level: below it, files and network of the user are open."""
 
 _REMEDIES = {
     "namespaces": (
@@ -33,8 +38,8 @@ def choose_level(level: str | None = None, min_level: str | None = None) -> Leve
     Args:
         level: the user's own word; ``None`` asks the environment variable ``HF_SELECT_SANDBOX_LEVEL``, and without it
             takes the strongest level that holds.
-        min_level: refuse if the strongest level that holds is weaker. The word of the environment variable goes
-            before it: that is how a user runs below what a program asks for.
+        min_level: refuse if the strongest level that holds is weaker; ``None`` for ``MINIMUM``. The word of the
+            environment variable goes before it: that is how a user runs below what a program asks for.
 
     Returns:
         The level. One other than ``process`` has passed the self-test.
@@ -48,22 +53,49 @@ def choose_level(level: str | None = None, min_level: str | None = None) -> Leve
     word = level or os.environ.get(VARIABLE)
     if word:
         return _held(word)
-    lowest = rank(min_level) if min_level else 0
+    lowest = rank(min_level or MINIMUM)
     failed: list[Trial] = []
     for name in reversed(LEVELS):
         if rank(name) < lowest:
             break
         trial = try_level(name)
         if trial.holds:
-            if name == "process":
-                _warn(failed)
+            if rank(name) < rank("landlock+seccomp"):
+                _warn(name, failed)
             return get_level(name)
         failed.append(trial)
     raise SandboxUnavailableError(
-        f"No sandbox level from {min_level or 'process'!r} up holds on this machine. {_explain(failed)} "
-        f"To run model-written code with less all the same, say so: level='process', or {VARIABLE}=process in the "
-        f"environment. A program can then {LEVELS['process'].open}."
+        f"Cannot contain model-written code here: no sandbox level from {min_level or MINIMUM!r} up holds on this "
+        f"machine. {_explain(failed)} Or generate here without --allow_code_eval (HF_ALLOW_CODE_EVAL) and evaluate on "
+        f"another machine; or pass --sandbox_level process (level='process', or {VARIABLE}=process in the environment) "
+        f"to accept that a program can {LEVELS['process'].open}."
     )
+
+
+@contextlib.contextmanager
+def use_level(level: str | None, *, executes_code: bool) -> Iterator[None]:
+    """Make a level the user's word in this process and those that it starts; what ``--sandbox_level`` does.
+
+    Args:
+        level: a key of ``LEVELS``; ``None`` leaves the word to the environment.
+        executes_code: code is going to run, so that a level which does not hold here is refused now.
+
+    Yields:
+        None: nothing; afterwards the word is what it was.
+    """
+    before = os.environ.get(VARIABLE)
+    if level is not None:
+        rank(level)
+        os.environ[VARIABLE] = level
+    try:
+        if executes_code:
+            choose_level()
+        yield
+    finally:
+        if level is not None:
+            os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def _held(name: str) -> Level:
@@ -84,12 +116,13 @@ def _explain(failed: list[Trial]) -> str:
     return f"{reasons}." + (f" What to do: {'; '.join(found)}." if found else "")
 
 
-def _warn(failed: list[Trial]) -> None:
+def _warn(name: str, failed: list[Trial]) -> None:
     logger.warning(
-        "Model-written code runs at the sandbox level 'process', the weakest: a program can %s. Stronger levels do not "
-        "hold here. %s Use a machine that holds nothing of value; with %s=process in the environment this is your "
-        "word and is not said again.",
-        LEVELS["process"].open,
+        "Model-written code runs at the sandbox level %r: a program can %s. Stronger levels do not hold here. %s With "
+        "%s=%s in the environment this is your word and is not said again.",
+        name,
+        LEVELS[name].open,
         _explain(failed),
         VARIABLE,
+        name,
     )

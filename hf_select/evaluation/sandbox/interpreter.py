@@ -26,10 +26,13 @@ def library_paths() -> list[str]:
     Returns:
         Files and folders by the names they have and by those they resolve to; they need not exist.
     """
-    folders = [path for path in (os.__file__.rpartition("/")[0], *sys.path) if path.startswith("/")]
-    if sys.base_prefix != "/usr":
-        folders.append(f"{sys.base_prefix}/lib")
-    return with_targets([*SYSTEM, *folders])
+    return with_targets([*SYSTEM, *standard_library(), *(path for path in sys.path if path.startswith("/"))])
+
+
+def standard_library() -> list[str]:
+    """Where the standard library of this interpreter lies, and the shared libraries that come with it."""
+    folder = os.__file__.rpartition("/")[0]
+    return [folder] if sys.base_prefix == "/usr" else [folder, f"{sys.base_prefix}/lib"]
 
 
 def with_targets(paths: list[str]) -> list[str]:

@@ -43,6 +43,7 @@ MAX_STRETCH = 3
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _LAST_CAPABILITY = 63
+_ADDRESSES_OF_A_JVM = 1 << 46
 MAX_DESCRIPTOR = 1 << 20
 
 
@@ -57,6 +58,8 @@ class Limits(NamedTuple):
         writable: folders that may be written (the same layers).
         scratch: an empty folder for temporary files; under ``namespaces`` a file system in memory takes its place.
         kind: which programs the layer ``seccomp`` is for, as in ``seccomp.assemble``.
+        counts_data_only: ``memory_bytes`` limits what may be written and not the address space, of which a Java machine
+            reserves far more than it uses.
     """
 
     seconds: float
@@ -66,6 +69,7 @@ class Limits(NamedTuple):
     writable: tuple[str, ...] = ()
     scratch: str = ""
     kind: str = "candidate"
+    counts_data_only: bool = False
 
 
 def hide() -> None:
@@ -145,8 +149,10 @@ def set_limits(limits: Limits) -> None:
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_NPROC": limits.n_tasks,
-        "RLIMIT_AS": limits.memory_bytes,
+        "RLIMIT_AS": _ADDRESSES_OF_A_JVM if limits.counts_data_only else limits.memory_bytes,
     }
+    if limits.counts_data_only:
+        values["RLIMIT_DATA"] = limits.memory_bytes
     for name, value in values.items():
         number = getattr(resource, name)
         hard = resource.getrlimit(number)[1]

@@ -15,7 +15,6 @@ from typing import Any
 from hf_select.errors import ConfigError
 from hf_select.evaluation.result import Sample
 from hf_select.evaluation.task.built import Built, Options
-from hf_select.evaluation.task.jailed import LEVEL
 from hf_select.evaluation.task.measurement import Graded
 from hf_select.evaluation.task.query import Comparison, check_queries, table_definitions
 from hf_select.evaluation.task.record import HubSource, Layout, Record, find_layout, is_file, read_file, read_hub
@@ -35,7 +34,6 @@ class ExecutionAccuracy(Graded):
 
     metric = "execution accuracy"
     stop = ("\n\n", ";\n", "\n```")
-    sandbox_level = LEVEL
 
     def __init__(
         self, prompts: Sequence[str], queries: Sequence[str], databases: Sequence[Path], task_ids: Sequence[str]
@@ -53,13 +51,16 @@ class ExecutionAccuracy(Graded):
         self.databases = databases
         self.task_ids = task_ids
 
-    def grade(self, row_ids: Sequence[int], completions: Sequence[str], progress: bool) -> list[Sample]:
+    def grade(
+        self, row_ids: Sequence[int], completions: Sequence[str], progress: bool, level: str | None = None
+    ) -> list[Sample]:
         """Ask every query; one whose reference cannot be answered is refused.
 
         Args:
             row_ids: (P,) rows of the reference set.
             completions: (P,) what the model wrote for each.
             progress: show a progress bar.
+            level: how programs are contained, as in ``Sandbox``.
 
         Returns:
             (P,) samples.
@@ -69,7 +70,7 @@ class ExecutionAccuracy(Graded):
             Comparison(self.databases[row_id], query, self.queries[row_id])
             for row_id, query in zip(row_ids, queries, strict=True)
         ]
-        verdicts = check_queries(comparisons, allow_code_eval=True, progress=progress)
+        verdicts = check_queries(comparisons, level=level, allow_code_eval=True, progress=progress)
         return [
             Sample.of(self.task_ids[row_id], completion, query, verdict)
             for row_id, completion, query, verdict in zip(row_ids, completions, queries, verdicts, strict=True)

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_select.errors import ConfigError
-from hf_select.evaluation.sandbox.consent import require_consent
-from hf_select.evaluation.sandbox.level import get_level
-from hf_select.evaluation.task.jailed import LEVEL
+from hf_select.evaluation.sandbox import choose_level, require_consent
 from hf_select.evaluation.task.measurement import Decoding, Measurement
 from hf_select.evaluation.task.record import draw
 from hf_select.evaluation.task.score import TaskScore
@@ -45,6 +43,7 @@ class CodingTask:
         tokenizer: PreTrainedTokenizerBase,
         *,
         allow_code_eval: bool | None = None,
+        sandbox_level: str | None = None,
         max_new_tokens: int = 256,
         batch_size: int = 16,
         max_problems: int | None = None,
@@ -57,6 +56,7 @@ class CodingTask:
             model: a causal language model.
             tokenizer: its tokenizer.
             allow_code_eval: the user's word, for metrics that execute; ``None`` asks ``HF_ALLOW_CODE_EVAL``.
+            sandbox_level: how programs are contained, as in ``Sandbox``.
             max_new_tokens: tokens of a completion at most.
             batch_size: completions at a time; halved when memory runs out.
             max_problems: problems at most, a seeded draw; ``None`` for all rows of the reference set.
@@ -73,6 +73,7 @@ class CodingTask:
             raise ConfigError(f"The task {self.name!r} has no metric here: {self.unmeasured}")
         if self.measurement.runs_code:
             require_consent(allow_code_eval)
-            get_level(LEVEL)  # a machine that cannot contain programs is told before the model writes any
+            choose_level(sandbox_level)  # a machine that cannot contain programs is told before the model writes any
         row_ids = draw(len(self.reference), max_problems, seed)
-        return self.measurement.measure(model, tokenizer, row_ids, Decoding(max_new_tokens, batch_size, seed, progress))
+        decoding = Decoding(max_new_tokens, batch_size, seed, progress, sandbox_level)
+        return self.measurement.measure(model, tokenizer, row_ids, decoding)

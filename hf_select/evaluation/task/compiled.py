@@ -3,7 +3,8 @@
 The program and its tests are compiled into one: a C++ test fails by an assertion, a Java test by an exception. So a
 hostile program can forge its verdict: ``exit(0)`` or ``System.exit(0)`` before the first test, a macro that redefines
 ``assert``, a static initialiser that ends the process. Every verdict is therefore flagged ``in_process``. What it does
-to the machine is contained as far as the sandbox's level ``process`` reaches (see
+to the machine is contained by a level of the sandbox, the compiler as a ``tool`` that may write into the job's folder
+and start processes, the program as one that may write nowhere and start none (see
 ``hf_select.evaluation.task.jailed``).
 
 A JVM reserves far more addresses than it uses, so the limit of its address space is replaced by one of the memory that
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hf_select.errors import SandboxUnavailableError, unknown_name
 from hf_select.evaluation.sandbox.verdict import Verdict
@@ -28,6 +30,7 @@ DEFAULT_TIMEOUT = 10.0
 COMPILE_SECONDS = 60.0
 _GIB = 1 << 30
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-XX:ReservedCodeCacheSize=64m")
+_COMPILER_FILES = ("/bin", "/usr/bin", "/usr/include", "/usr/libexec", "/usr/local", "/etc/alternatives")
 _INCLUDE = re.compile(r"^\s*#\s*include\s*(<[^>\n]+>)", re.MULTILINE)
 
 
@@ -74,10 +77,12 @@ class Toolchain:
             compile_command = [paths[0], "-std=c++17", "-w", *strict, self.file, "-o", "program", "-lm"]
             run_command = ["{folder}/program"]
         else:
+            paths = [str(Path(path).resolve()) for path in paths]  # not by way of /etc/alternatives
             compile_command = [paths[0], *(f"-J{flag}" for flag in _JVM), "-J-Xmx512m", "-nowarn", "-proc:none"]
             compile_command += ["-encoding", "UTF-8", self.file]
             run_command = [paths[1], *_JVM, "-Xmx512m", "-XX:MaxMetaspaceSize=128m", "-cp", "{folder}", "Main"]
         is_jvm = self.language == "java"
+        installed = [file for path in paths for file in _installation(path)]
         return (
             Step(
                 name="compiler",
@@ -85,6 +90,9 @@ class Toolchain:
                 seconds=COMPILE_SECONDS,
                 memory_bytes=2 * _GIB,
                 counts_data_only=is_jvm,
+                kind="tool",
+                readable=[*_COMPILER_FILES, *installed],
+                writable=["{folder}"],
             ),
             Step(
                 name="program",
@@ -92,8 +100,19 @@ class Toolchain:
                 seconds=timeout,
                 memory_bytes=_GIB,
                 counts_data_only=is_jvm,
+                kind="program",
+                readable=["{folder}", *(installed if is_jvm else ())],
+                writable=[],
             ),
         )
+
+
+def _installation(tool: str) -> list[str]:
+    """What belongs to an executable: its prefix, unless that is the system's, and for Java its settings in ``/etc``."""
+    real = Path(tool).resolve()
+    prefix = real.parent.parent
+    own = [] if str(prefix) in ("/", "/usr", "/usr/local") else [str(prefix)]
+    return [tool, str(real), *own, *sorted(str(path) for path in Path("/etc").glob("*java*"))]
 
 
 TOOLCHAINS: dict[str, Toolchain] = {
@@ -108,6 +127,7 @@ def check_compiled(
     programs: Sequence[str],
     *,
     timeout: float = DEFAULT_TIMEOUT,
+    level: str | None = None,
     n_workers: int | None = None,
     allow_code_eval: bool | None = None,
     progress: bool = True,
@@ -118,6 +138,7 @@ def check_compiled(
         language: a key of ``TOOLCHAINS``.
         programs: (P,) whole source texts: program, tests, and in Java a class ``Main``.
         timeout: seconds a compiled program may take.
+        level: how compiler and programs are contained, as in ``Sandbox``.
         n_workers: programs at a time; the number of usable processors by default.
         allow_code_eval: the user's word; ``None`` asks ``HF_ALLOW_CODE_EVAL``.
         progress: show a progress bar.
@@ -138,7 +159,7 @@ def check_compiled(
         Job({toolchain.file: source}, tuple(linked) if "<openssl/" in source else steps, in_process=True)  # type: ignore[arg-type]
         for source in programs
     ]
-    return run_jobs(jobs, n_workers=n_workers, allow_code_eval=allow_code_eval, progress=progress)
+    return run_jobs(jobs, level=level, n_workers=n_workers, allow_code_eval=allow_code_eval, progress=progress)
 
 
 def included_headers(source: str) -> set[str]:

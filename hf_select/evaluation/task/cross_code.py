@@ -45,18 +45,21 @@ class ExactMatch(Graded):
         super().__init__(prompts)
         self.records = records
 
-    def grade(self, row_ids: Sequence[int], completions: Sequence[str], progress: bool) -> list[Sample]:
+    def grade(
+        self, row_ids: Sequence[int], completions: Sequence[str], progress: bool, level: str | None = None
+    ) -> list[Sample]:
         """Compare first statements.
 
         Args:
             row_ids: (P,) rows of the reference set.
             completions: (P,) what the model wrote for each.
             progress: not used: this takes no time.
+            level: not used: nothing runs.
 
         Returns:
             (P,) samples; ``program`` is the statement that was compared.
         """
-        del progress
+        del progress, level
         samples = []
         for row_id, completion in zip(row_ids, completions, strict=True):
             reference = self.records[row_id]["groundtruth"]

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_select.evaluation.result import Sample
-from hf_select.evaluation.sandbox import Program, Sandbox
-from hf_select.evaluation.sandbox.verdict import Verdict
+from hf_select.evaluation.sandbox import Program, Sandbox, Verdict, choose_level
 from hf_select.evaluation.task.built import Built, Options
-from hf_select.evaluation.task.jailed import LEVEL
 from hf_select.evaluation.task.measurement import Graded
 from hf_select.evaluation.task.record import HubSource, Layout, Record, find_layout, is_file, read_file, read_hub
 
@@ -37,7 +35,6 @@ class Execution(Graded):
 
     metric = "execution accuracy"
     stop = ("</code>", "# SOLUTION END", "\nEND SOLUTION", "\n```")
-    sandbox_level = LEVEL  # snippets write pictures into their folder, which stronger levels forbid
 
     def __init__(self, records: Sequence[Record]) -> None:
         """Keep the problems.
@@ -48,21 +45,25 @@ class Execution(Graded):
         super().__init__([record["prompt"] for record in records])
         self.records = records
 
-    def grade(self, row_ids: Sequence[int], completions: Sequence[str], progress: bool) -> list[Sample]:
+    def grade(
+        self, row_ids: Sequence[int], completions: Sequence[str], progress: bool, level: str | None = None
+    ) -> list[Sample]:
         """Run every snippet; one whose library is not installed is refused.
 
         Args:
             row_ids: (P,) rows of the reference set.
             completions: (P,) what the model wrote for each.
             progress: show a progress bar.
+            level: how programs are contained, as in ``Sandbox``.
 
         Returns:
             (P,) samples.
         """
+        level = choose_level(level).name
         programs = [self._program(row_id, text) for row_id, text in zip(row_ids, completions, strict=True)]
         lacking = [_missing_module(self.records[row_id]["metadata"]) for row_id in row_ids]
         asked = [place for place, module in enumerate(lacking) if module is None]
-        with Sandbox(LEVEL, timeout=_TIMEOUT, max_memory_bytes=_MEMORY_BYTES, allow_code_eval=True) as sandbox:
+        with Sandbox(level, timeout=_TIMEOUT, max_memory_bytes=_MEMORY_BYTES, allow_code_eval=True) as sandbox:
             found = sandbox.check_many([programs[place] for place in asked], progress=progress)
         verdicts = dict(zip(asked, found, strict=True))
         return [
@@ -70,7 +71,7 @@ class Execution(Graded):
                 _task_id(self.records[row_id], row_id),
                 completions[place],
                 programs[place].completion,
-                verdicts.get(place) or _refused(lacking[place]),
+                verdicts.get(place) or _refused(lacking[place], level),
             )
             for place, row_id in enumerate(row_ids)
         ]
@@ -96,12 +97,12 @@ def _missing_module(metadata: Mapping[str, Any]) -> str | None:
     return module if module and importlib.util.find_spec(module) is None else None
 
 
-def _refused(module: str | None) -> Verdict:
+def _refused(module: str | None, level: str) -> Verdict:
     return Verdict(
         passed=False,
         status="refused",
         detail=f"the package {module} is not installed",
-        level=LEVEL,
+        level=level,
         seconds=0.0,
         in_process=False,
     )

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from hf_select.errors import ConfigError
 from hf_select.evaluation.result import Sample
-from hf_select.evaluation.sandbox.verdict import Verdict
+from hf_select.evaluation.sandbox import Verdict, choose_level
 from hf_select.evaluation.task.built import Built, Options
 from hf_select.evaluation.task.compiled import TOOLCHAINS, check_compiled, included_headers, missing_headers
-from hf_select.evaluation.task.jailed import LEVEL
 from hf_select.evaluation.task.measurement import Graded
 from hf_select.evaluation.task.record import HubSource, Layout, Record, find_layout, is_file, read_file, read_hub
 
@@ -43,7 +42,6 @@ class CompiledPassAtOne(Graded):
 
     metric = "pass@1"
     stop = ("\n}", "\n```")
-    sandbox_level = LEVEL
 
     def __init__(self, language: str, records: Sequence[Record]) -> None:
         """Keep the problems.
@@ -70,17 +68,21 @@ class CompiledPassAtOne(Graded):
         preamble = _CPP_PREAMBLE if self.language == "cpp" else ""
         return f"{preamble}{record['prompt']}{close(record['prompt'], completion)}\n{record['test']}\n"
 
-    def grade(self, row_ids: Sequence[int], completions: Sequence[str], progress: bool) -> list[Sample]:
+    def grade(
+        self, row_ids: Sequence[int], completions: Sequence[str], progress: bool, level: str | None = None
+    ) -> list[Sample]:
         """Compile and run every program; one whose own problem needs a header that is not here is refused.
 
         Args:
             row_ids: (P,) rows of the reference set.
             completions: (P,) what the model wrote for each.
             progress: show a progress bar.
+            level: how programs are contained, as in ``Sandbox``.
 
         Returns:
             (P,) samples.
         """
+        level = choose_level(level).name
         programs = [self.program(row_id, text) for row_id, text in zip(row_ids, completions, strict=True)]
         lacking = self._lacking_headers(row_ids)
         asked = [place for place, headers in enumerate(lacking) if not headers]
@@ -88,7 +90,11 @@ class CompiledPassAtOne(Graded):
             zip(
                 asked,
                 check_compiled(
-                    self.language, [programs[place] for place in asked], allow_code_eval=True, progress=progress
+                    self.language,
+                    [programs[place] for place in asked],
+                    level=level,
+                    allow_code_eval=True,
+                    progress=progress,
                 ),
                 strict=True,
             )
@@ -98,7 +104,7 @@ class CompiledPassAtOne(Graded):
                 str(self.records[row_id]["task_id"]),
                 completions[place],
                 programs[place],
-                verdicts.get(place) or _refused(lacking[place]),
+                verdicts.get(place) or _refused(lacking[place], level),
             )
             for place, row_id in enumerate(row_ids)
         ]
@@ -112,12 +118,12 @@ class CompiledPassAtOne(Graded):
         return [sorted(headers & missing) for headers in wanted]
 
 
-def _refused(headers: Sequence[str]) -> Verdict:
+def _refused(headers: Sequence[str], level: str) -> Verdict:
     return Verdict(
         passed=False,
         status="refused",
         detail=f"no header {', '.join(headers)}",
-        level=LEVEL,
+        level=level,
         seconds=0.0,
         in_process=False,
     )

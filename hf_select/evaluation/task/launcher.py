@@ -7,9 +7,9 @@ of its own here, without the package that it lies in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -22,10 +22,11 @@ from typing import Any, NamedTuple, TypedDict
 
 _MAX_KEPT_BYTES = 8192
 _MAX_DETAIL = 300
-_ADDRESS_SPACE_OF_A_JVM = 1 << 46
 _POLL_SECONDS = 0.01
+_SECONDS_BETWEEN_LOOKS = 0.1
+_SIGNALLED = 128
 _NOT_STARTED = 125
-"""Exit code of a child whose jail is not complete, or whose command cannot be executed."""
+"""Exit code of a child that was not executed; what tells so is the reason it gives, for a program may use it too."""
 
 REFUSED = 3
 """Exit code by which the last step says that the problem cannot be asked here."""
@@ -42,6 +43,9 @@ class Step(TypedDict):
         seconds: its time limit.
         memory_bytes: what its processes may use, each.
         counts_data_only: limit written memory and not the address space, of which a JVM reserves far more than it uses.
+        kind: ``"program"`` or ``"tool"``, as in ``sandbox.confine``.
+        readable: files and folders that it needs, with the targets of links.
+        writable: folders that it may write.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Step(TypedDict):
     seconds: float
     memory_bytes: int
     counts_data_only: bool
+    kind: str
+    readable: list[str]
+    writable: list[str]
 
 
 class Ending(NamedTuple):
@@ -57,75 +64,93 @@ class Ending(NamedTuple):
     Attributes:
         wait_status: as ``os.waitpid`` gives it; ``None`` at the deadline.
         output: the start of what it wrote.
+        refusal: why it was not run at all; empty where it was.
+        is_overfull: it was ended because of what it wrote into its folder.
     """
 
     wait_status: int | None
     output: str
+    refusal: str = ""
+    is_overfull: bool = False
 
 
-def run_job(jail: Any, job: Mapping[str, Any]) -> dict[str, Any]:
+def run_job(sandbox: Any, job: Mapping[str, Any]) -> dict[str, Any]:
     """Run the steps of a job until one fails.
 
     Args:
-        jail: the sandbox's module of this name.
-        job: ``steps``, ``environment`` and ``n_extra_tasks``.
+        sandbox: the sandbox's modules ``jail``, ``launcher`` and ``folder``.
+        job: ``steps``, ``layers`` (keys of ``jail.LAYERS``), ``folder``, ``scratch`` and ``n_extra_tasks``.
 
     Returns:
         ``status``, ``detail`` and ``seconds``.
     """
     started = time.monotonic()
-    n_tasks = jail.task_allowance() + int(job["n_extra_tasks"])
+    n_tasks = sandbox.jail.task_allowance() + int(job["n_extra_tasks"])
+    in_namespaces = "namespaces" in job["layers"]
     status, detail = "passed", ""
     steps: Sequence[Step] = job["steps"]
     for number, step in enumerate(steps):
-        ending = _run_step(jail, step, job["environment"], n_tasks)
-        if not jail.kill_descendants(os.getpid()):
+        ending = _run_step(sandbox, step, job, n_tasks)
+        if not sandbox.jail.kill_descendants(os.getpid()):
             status, detail = "infra_error", "processes of the program could not be ended"
             break
-        status, detail = _judge(step, ending, is_last=number == len(steps) - 1)
+        status, detail = _judge(step, ending, is_last=number == len(steps) - 1, in_namespaces=in_namespaces)
         if status != "passed":
             break
     return {"status": status, "detail": detail, "seconds": time.monotonic() - started}
 
 
-def _run_step(jail: Any, step: Step, environment: Mapping[str, str], n_tasks: int) -> Ending:
+def _run_step(sandbox: Any, step: Step, job: Mapping[str, Any], n_tasks: int) -> Ending:
     readable, writable = os.pipe()
-    launcher = os.getpid()
+    told, tell = os.pipe()  # closed by exec: only what could not become the command can write there
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            jail.die_with(launcher)
+            sandbox.jail.die_with(parent)
             os.setsid()
-            jail.keep_only([writable])
+            sandbox.jail.keep_only([writable, tell])
             os.dup2(writable, 1)
             os.dup2(writable, 2)
             os.close(writable)
-            _confine(jail, step, n_tasks)
-            os.execve(step["command"][0], step["command"], dict(environment))
+            limits = _limits(sandbox.jail, step, job, n_tasks)
+            sandbox.launcher.become(
+                job["layers"], limits, step["command"], lambda reason: os.write(tell, reason.encode())
+            )
         except BaseException as error:  # noqa: BLE001 (the parent reads it)
-            os.write(2, f"{type(error).__name__}: {error}".encode())
+            os.write(tell, f"{type(error).__name__}: {error}".encode())
         finally:
             os._exit(_NOT_STARTED)
     os.close(writable)
+    os.close(tell)
     try:
-        return _await(jail, child, readable, step["seconds"])
+        ending = _await(sandbox, child, readable, step["seconds"], job["folder"])
+        os.set_blocking(told, False)
+        with contextlib.suppress(BlockingIOError):  # a process that was not ended yet may hold the other end
+            if reason := os.read(told, _MAX_KEPT_BYTES):
+                return ending._replace(refusal=reason.decode("utf-8", "replace"))
+        return ending
     finally:
         os.close(readable)
+        os.close(told)
 
 
-def _confine(jail: Any, step: Step, n_tasks: int) -> None:
-    data_only = step["counts_data_only"]
-    address_space = _ADDRESS_SPACE_OF_A_JVM if data_only else step["memory_bytes"]
-    limits = jail.Limits(step["seconds"], address_space, n_tasks)
-    jail.drop_privileges(limits)
-    jail.set_limits(limits)
-    if data_only:
-        resource.setrlimit(resource.RLIMIT_DATA, (step["memory_bytes"], step["memory_bytes"]))
+def _limits(jail: Any, step: Step, job: Mapping[str, Any], n_tasks: int) -> Any:
+    return jail.Limits(
+        step["seconds"],
+        step["memory_bytes"],
+        n_tasks,
+        readable=tuple(step["readable"]),
+        writable=tuple(step["writable"]),
+        scratch=job["scratch"] if "namespaces" in job["layers"] else "",
+        kind=step["kind"],
+        counts_data_only=step["counts_data_only"],
+    )
 
 
-def _await(jail: Any, child: int, readable: int, seconds: float) -> Ending:
+def _await(sandbox: Any, child: int, readable: int, seconds: float, folder: str) -> Ending:
     """Wait for the end or the deadline, which moves back by the time that the step waited for a processor."""
-    started = time.monotonic()
+    started = looked = time.monotonic()
     kept, is_open = b"", True
     while True:
         if is_open and select.select([readable], [], [], _POLL_SECONDS)[0]:
@@ -141,34 +166,48 @@ def _await(jail: Any, child: int, readable: int, seconds: float) -> Ending:
                 is_open = bool(chunk)
                 kept = (kept + chunk)[:_MAX_KEPT_BYTES]
             return Ending(wait_status, kept.decode("utf-8", "replace"))
-        allowed = min(seconds + jail.seconds_without_processor([child]), jail.MAX_STRETCH * seconds)
-        if time.monotonic() - started > allowed:
-            return Ending(None, kept.decode("utf-8", "replace"))
+        now = time.monotonic()
+        if now - looked > _SECONDS_BETWEEN_LOOKS:
+            looked = now
+            if sandbox.folder.is_overfull(folder):
+                return Ending(None, "", is_overfull=True)
+        if now - started > seconds:
+            waited = sandbox.jail.seconds_without_processor([child, *sandbox.jail.descendants(child)])
+            if now - started > min(seconds + waited, sandbox.jail.MAX_STRETCH * seconds):
+                return Ending(None, kept.decode("utf-8", "replace"))
 
 
-def _judge(step: Step, ending: Ending, *, is_last: bool) -> tuple[str, str]:
+def _judge(step: Step, ending: Ending, *, is_last: bool, in_namespaces: bool) -> tuple[str, str]:
+    if ending.refusal:
+        return "infra_error", _one_line(f"{step['name']}: {ending.refusal}")
+    if ending.is_overfull:
+        return "crashed", f"{step['name']}: it wrote more files than a program may have"
     if ending.wait_status is None:
         return "timeout", f"{step['name']}: not done within {step['seconds']:g} s"
-    if os.WIFSIGNALED(ending.wait_status):
-        number = os.WTERMSIG(ending.wait_status)
-        if number == signal.SIGXCPU:
-            return "timeout", f"{step['name']}: too much processor time"
-        code = None
-        how = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    else:
-        code = os.WEXITSTATUS(ending.wait_status)
-        how = f"exit code {code}"
+    code, number = _ended(ending.wait_status, in_namespaces=in_namespaces)
+    if number == signal.SIGXCPU:
+        return "timeout", f"{step['name']}: too much processor time"
+    how = f"exit code {code}" if number is None else f"signal {number}"
+    if number in set(signal.Signals):
+        how = signal.Signals(number).name
     if code == 0:
         return "passed", ""
     detail = _one_line(f"{step['name']}: {how}; {_telling_line(ending.output)}".removesuffix("; "))
-    if code == _NOT_STARTED:
-        return "infra_error", detail
     if is_last and code == REFUSED:
         return "refused", detail
     if any(word in ending.output for word in _OUT_OF_MEMORY):
         return "memory", detail
     # An assertion of C++ ends by SIGABRT: that is a failed test and no crash.
     return ("failed" if code is not None or how == "SIGABRT" else "crashed"), detail
+
+
+def _ended(wait_status: int, *, in_namespaces: bool) -> tuple[int | None, int | None]:
+    """Exit code, or the signal that ended it, which the first process of a namespace passes on as 128 + its number."""
+    if os.WIFSIGNALED(wait_status):
+        return None, os.WTERMSIG(wait_status)
+    code = os.WEXITSTATUS(wait_status)
+    signalled = in_namespaces and code - _SIGNALLED in set(signal.Signals)
+    return (None, code - _SIGNALLED) if signalled else (code, None)
 
 
 def _telling_line(output: str) -> str:
@@ -188,13 +227,14 @@ def main() -> None:
     package = types.ModuleType("hf_select_sandbox")
     package.__path__ = [str(Path(sys.argv[1]).resolve())]
     sys.modules[package.__name__] = package
-    jail = import_module(f"{package.__name__}.jail")
+    names = ("jail", "launcher", "folder")
+    sandbox = types.SimpleNamespace(**{name: import_module(f"{package.__name__}.{name}") for name in names})
     job = json.loads(sys.stdin.buffer.read())
     answer_to = os.dup(1)
-    jail.keep_only([answer_to])
-    jail.hide()  # or a program could open the way of the answer through /proc
-    jail.adopt_orphans()
-    answer = run_job(jail, job)
+    sandbox.jail.keep_only([answer_to])
+    sandbox.jail.hide()  # or a program could open the way of the answer through /proc
+    sandbox.jail.adopt_orphans()
+    answer = run_job(sandbox, job)
     os.write(answer_to, json.dumps({**answer, "nonce": job["nonce"]}).encode("ascii"))
 
 

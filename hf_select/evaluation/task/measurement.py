@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from hf_select.evaluation.result import Sample
+from hf_select.evaluation.sandbox import choose_level, record_containment
 from hf_select.evaluation.task.score import TaskScore, score_samples
 
 if TYPE_CHECKING:
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
 
 
 class Decoding(NamedTuple):
-    """How completions are generated; decoding is greedy.
+    """How completions are generated, greedily, and executed.
 
     Attributes:
         max_new_tokens: tokens of a completion at most.
         batch_size: completions at a time.
         seed: of the sampling.
         progress: show progress bars.
+        sandbox_level: how programs are contained, as in ``Sandbox``.
     """
 
     max_new_tokens: int
     batch_size: int
     seed: int
     progress: bool
+    sandbox_level: str | None = None
 
 
 class Measurement(ABC):
@@ -62,12 +65,10 @@ class Graded(Measurement):
 
     Attributes:
         stop: strings at which a completion ends.
-        sandbox_level: how programs are contained; ``None`` where none runs.
         prompts: (M,) what the model is given for each row.
     """
 
     stop: ClassVar[tuple[str, ...]] = ()
-    sandbox_level: ClassVar[str | None] = None
 
     def __init__(self, prompts: Sequence[str]) -> None:
         """Keep the prompts.
@@ -78,13 +79,16 @@ class Graded(Measurement):
         self.prompts = prompts
 
     @abstractmethod
-    def grade(self, row_ids: Sequence[int], completions: Sequence[str], progress: bool) -> list[Sample]:
+    def grade(
+        self, row_ids: Sequence[int], completions: Sequence[str], progress: bool, level: str | None = None
+    ) -> list[Sample]:
         """Say what became of each completion.
 
         Args:
             row_ids: (P,) rows of the reference set.
             completions: (P,) what the model wrote for each.
             progress: show a progress bar.
+            level: how programs are contained, as in ``Sandbox``; nothing to metrics that run none.
 
         Returns:
             (P,) samples.
@@ -129,10 +133,11 @@ class Graded(Measurement):
             stop=self.stop,
             progress=decoding.progress,
         )
-        samples = self.grade(row_ids, [text for (text,) in texts], decoding.progress)
+        level = choose_level(decoding.sandbox_level).name if self.runs_code else None
+        samples = self.grade(row_ids, [text for (text,) in texts], decoding.progress, level)
         return score_samples(
             samples,
             self.metric,
-            sandbox_level=self.sandbox_level,
+            containment=record_containment(level) if level else None,
             edit_similarity=self.edit_similarity(row_ids, samples),
         )

@@ -53,7 +53,7 @@ class PassAtOne(Measurement):
         """
         from hf_select.evaluation.run import evaluate_model
 
-        with Sandbox(allow_code_eval=True) as sandbox:
+        with Sandbox(decoding.sandbox_level, allow_code_eval=True) as sandbox:
             result = evaluate_model(
                 model,
                 tokenizer,
@@ -64,7 +64,7 @@ class PassAtOne(Measurement):
                 sandbox=sandbox,
                 progress=decoding.progress,
             )
-        return score_samples(result.samples, self.metric, sandbox_level=result.sandbox_level)
+        return score_samples(result.samples, self.metric, containment=result.containment)
 
 
 def humaneval_problems(source: str | Path | None, split: str | None) -> list[Problem]:

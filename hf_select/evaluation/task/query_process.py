@@ -70,7 +70,8 @@ def ask(database: str, query: str, seconds: float) -> set[tuple[Any, ...]]:
     Raises:
         ValueError: if it returns no table, or too many rows.
     """
-    connection = sqlite3.connect(f"{Path(database).absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    address = f"{Path(database).absolute().as_uri()}?{_opening(database)}"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -87,6 +88,13 @@ def ask(database: str, query: str, seconds: float) -> set[tuple[Any, ...]]:
             raise ValueError(f"more than {_MAX_ROWS} different rows")
     connection.close()
     return rows
+
+
+def _opening(database: str) -> str:
+    """How to open a database: as one that nobody changes, so that SQLite needs no file beside it, unless it has one."""
+    beside = [Path(f"{database}-{ending}") for ending in ("wal", "journal")]
+    is_whole = not any(path.exists() and path.stat().st_size for path in beside)
+    return "mode=ro&immutable=1" if is_whole else "mode=ro"
 
 
 def compare(question: Question) -> tuple[int, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hf_select.errors import SandboxUnavailableError
 from hf_select.evaluation.pass_at_k import wilson
 from hf_select.evaluation.result import Sample, count_statuses
+from hf_select.evaluation.sandbox import Containment
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TaskScore:
         metric: what was measured, for example ``"pass@1"``.
         counts: completions by status; those that are ``refused`` do not count as problems.
         n_in_process: verdicts formed in the process of the program, which could have forged them.
-        sandbox_level: how programs were contained; ``None`` where none ran.
+        containment: how programs were contained; ``None`` where none ran.
         message: what the reader must know; empty where there is nothing.
         edit_similarity: mean similarity to the reference completion, in 0..1, where the metric has it.
         samples: every completion, in the order of the reference rows.
@@ -34,14 +35,21 @@ class TaskScore:
     metric: str
     counts: Mapping[str, int]
     n_in_process: int = 0
-    sandbox_level: str | None = None
+    containment: Containment | None = None
     message: str = ""
     edit_similarity: float | None = None
     samples: Sequence[Sample] = field(default=(), repr=False)
 
+    @property
+    def sandbox_level(self) -> str | None:
+        """Level at which programs were contained; ``None`` where none ran."""
+        return self.containment.level if self.containment else None
+
     def summary(self) -> dict[str, Any]:
         """Everything but the samples, as plain data for ``results.json``."""
-        return {name: value for name, value in asdict(self).items() if name != "samples"}
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "samples"}
+        sandbox = plain.pop("containment")
+        return plain | {"sandbox_level": self.sandbox_level, "sandbox": sandbox._asdict() if sandbox else None}
 
     def __str__(self) -> str:
         """One line for people."""
@@ -58,7 +66,7 @@ def score_samples(
     samples: Sequence[Sample],
     metric: str,
     *,
-    sandbox_level: str | None = None,
+    containment: Containment | None = None,
     edit_similarity: float | None = None,
 ) -> TaskScore:
     """Make a score of what became of the completions.
@@ -66,7 +74,7 @@ def score_samples(
     Args:
         samples: one for each problem.
         metric: what was measured.
-        sandbox_level: how programs were contained.
+        containment: how programs were contained.
         edit_similarity: mean similarity to the reference completions.
 
     Returns:
@@ -100,7 +108,7 @@ def score_samples(
         metric=metric,
         counts=counts,
         n_in_process=sum(sample.in_process for sample in samples),
-        sandbox_level=sandbox_level,
+        containment=containment,
         message=message,
         edit_similarity=edit_similarity,
         samples=samples,

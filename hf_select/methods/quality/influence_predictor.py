@@ -58,7 +58,9 @@ class InfluencePredictor(Scorer):
     family = Family.QUALITY
     citation = "Yu et al. 2024, arXiv:2406.06046; Xing et al. 2026, arXiv:2604.07769"
 
-    engine: Literal["exact", "linear", "finite_difference", "anchored", "plain", "oracle"] = "exact"
+    engine: Literal["exact", "linear", "finite_difference", "anchored", "curved_16", "curved_64", "plain", "oracle"] = (
+        "exact"
+    )
     learning_rate: float | None = None
     max_norm: float | None = 1.0
     n_labelled: int = 2000

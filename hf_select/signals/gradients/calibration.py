@@ -1,6 +1,6 @@
 """Is an engine of DIScore good enough for this model, this optimiser and these rows? Asked of the oracle, on few rows.
 
-linear -> exact -> anchored -> oracle: the first that agrees with the oracle serves.
+linear -> exact -> anchored -> curved_16 -> curved_64 -> oracle: the first that agrees with the oracle serves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hf_select.signals.gradients.agreement import (
 from hf_select.signals.gradients.anchor import spread_over_lengths
 from hf_select.signals.gradients.engine import gradient_engine
 from hf_select.signals.gradients.loss import make_loss
-from hf_select.signals.gradients.one_step import ENGINES, OneStep, OneStepInfluence, with_optimizer
+from hf_select.signals.gradients.one_step import CURVED, ENGINES, OneStep, OneStepInfluence, with_optimizer
 from hf_select.signals.gradients.pool import read_pool
 from hf_select.signals.gradients.validation import make_validation
 from hf_select.signals.gradients.weight import require_exact_weights
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hf_select")
 
-LADDER = ("linear", "exact", "anchored")
+LADDER = ("linear", "exact", "anchored", *CURVED)
 
 _MIN_ROWS = 8
 _RELIABLE = 0.9

@@ -137,8 +137,6 @@ class GradientEngine:
         with torch.no_grad():
             return loss.batch(rows).losses().double().cpu().numpy()
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
     def plain_gradient(self, loss: SampleLoss, row: int) -> dict[str, torch.Tensor]:
         """The gradient of one row's loss by autograd.
 
@@ -149,13 +147,36 @@ class GradientEngine:
         Returns:
             The gradient of each parameter in the wide dtype; parameters that are not used are left out.
         """
+        return self._gradient(loss, np.asarray([row]))
+
+    def mean_gradient(self, loss: SampleLoss, batches: Sequence[Indices]) -> dict[str, torch.Tensor]:
+        """The gradient of the mean loss of many rows by autograd.
+
+        Args:
+            loss: the loss of each row.
+            batches: row ids, none of length 0.
+
+        Returns:
+            As ``plain_gradient``.
+        """
+        n_rows = sum(map(len, batches))
+        total: dict[str, torch.Tensor] = {}
+        for rows in batches:
+            for name, part in self._gradient(loss, rows).items():
+                total[name] = total[name].add_(part, alpha=1 / n_rows) if name in total else part / n_rows
+        return total
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _gradient(self, loss: SampleLoss, rows: Indices) -> dict[str, torch.Tensor]:
+        """The gradient of the sum of some rows' losses."""
         parameters = list(self.parameters.values())
         try:
             for parameter in parameters:
                 parameter.requires_grad_(True)
-            loss_of_row = loss.batch(np.asarray([row])).losses().sum()
-            self._require_part(loss_of_row)
-            gradients = torch.autograd.grad(loss_of_row, parameters, allow_unused=True)
+            total = loss.batch(rows).losses().sum()
+            self._require_part(total)
+            gradients = torch.autograd.grad(total, parameters, allow_unused=True)
         finally:
             for parameter in parameters:
                 parameter.requires_grad_(False)

@@ -2,6 +2,8 @@
 
 engine     what is computed                                               error
 oracle     L(theta) - L(theta_i), step by step                            none: it is the definition
+curved_64  anchored, with 64 eigenpairs of the Hessian of L               O(rate^2) of its other eigenpairs, O(rate^3)
+curved_16  the same with 16                                               the same
 anchored   exact, with the gradients of L where the mean step leads       O(rate^2), without what rows have in common
 exact      rate <gradient L, U(g_i) - U(0)>, U the optimiser's update     O(rate^2)
 linear     rate <J gradient L, g_i>, J the slope of U at 0                also a row's own share in Adam's denominator
@@ -24,32 +26,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hf_select.errors import ConfigError
-from hf_select.signals.gradients.anchor import mean_change
 from hf_select.signals.gradients.checkpoint import opened
 from hf_select.signals.gradients.difference import CentralDifference
-from hf_select.signals.gradients.direction import reference_directions
 from hf_select.signals.gradients.engine import GradientEngine, gradient_engine
-from hf_select.signals.gradients.factor import exact_dtype, wide_dtype
+from hf_select.signals.gradients.expansion import Expander, Expansion
+from hf_select.signals.gradients.factor import exact_dtype
 from hf_select.signals.gradients.loss import SampleLoss, make_loss
 from hf_select.signals.gradients.optimizer import optimizer_hash
 from hf_select.signals.gradients.optimizer_state import live_state, stored_state
 from hf_select.signals.gradients.oracle import Oracle
 from hf_select.signals.gradients.pool import read_pool
-from hf_select.signals.gradients.reduction import Directions, Dots, UpdateDots
 from hf_select.signals.gradients.step import Step, make_step
 from hf_select.signals.gradients.validation import Validation, make_validation
-from hf_select.signals.gradients.weight import has_exact_weights, movable, require_exact_weights
+from hf_select.signals.gradients.weight import require_exact_weights
 from hf_select.signals.identity import key_of
 from hf_select.signals.keys import Indices
 from hf_select.signals.source import Source
 from hf_select.signals.store import Store
 
-ENGINES = ("linear", "finite_difference", "exact", "anchored", "plain", "oracle")
-_MOVE_WEIGHTS = ("finite_difference", "anchored", "oracle")
+CURVED = {"curved_16": 16, "curved_64": 64}
+"""Engines that know how the loss of a task bends, and how many eigenpairs of its Hessian they take."""
+
+ENGINES = ("linear", "finite_difference", "exact", "anchored", *CURVED, "plain", "oracle")
+_MOVE_WEIGHTS = ("finite_difference", "anchored", *CURVED, "oracle")
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class OneStepInfluence:
     def _expanded(self, rows: Indices) -> NDArray[Any]:
         max_norm = None if self.asked.engine == "plain" else self.asked.max_norm
         [sums] = self.engine.read(self.loss, rows, [self._expansion.reduction], max_norm=max_norm).sums
-        return sums[:, : self.validation.n_tasks] + self._expansion.constants
+        return self._expansion.influence(sums)
 
     def _differenced(self, rows: Indices) -> NDArray[Any]:
         return self._difference.read(rows) + self._expansion.constants
@@ -225,75 +227,11 @@ class OneStepInfluence:
         return CentralDifference(self.engine, exact, self._expansion.reduction.directions)
 
     @cached_property
-    def _expansion(self) -> _Expansion:
-        if self.asked.engine == "plain":
-            return _Expansion(Dots(self._gradients()), np.zeros(self.validation.n_tasks))
-        if self.asked.engine == "anchored":
-            return self._around_the_mean()
-        gradients = self._gradients()
-        constants = self._drop_at_rest(gradients)
-        if self.asked.engine in ("linear", "finite_difference") or self.step.is_linear:
-            return _Expansion(Dots(self.step.linearised(gradients)), constants)
-        return self._of_updates(gradients, constants)
-
-    def _gradients(self) -> Directions:
-        """The gradient of each task's loss, with the weights of now."""
-        return reference_directions(self.engine, self.validation.losses, of_units=False, unit=False)
-
-    def _of_updates(self, gradients: Directions, constants: NDArray[np.float64]) -> _Expansion:
-        """``rate <gradient, U(g) - U(0)>`` and constants."""
-        scaled = self.step.scaled(gradients)
-        resting = np.zeros(self.validation.n_tasks)
-        for name, directions in scaled.items():
-            at_rest = self.step.update(name, torch.zeros_like(directions[:1]), lambda whole: whole)
-            resting += _products(at_rest[0], directions)
-        return _Expansion(UpdateDots(self.step.update, scaled), constants - resting)
-
-    def _around_the_mean(self) -> _Expansion:
-        """Gradients where the mean step leads."""
-        max_tokens = self.source.options.max_tokens_per_batch
-        change = mean_change(self.engine, self.loss, self.step, max_norm=self.asked.max_norm, max_tokens=max_tokens)
-        parameters = self.engine.parameters
-        before = self.validation.means(self.engine)
-        with movable(parameters) as move:
-            for name, weights in parameters.items():
-                rested = self.step.moved(name, weights.detach())
-                move({name: rested - self.step.rates[name] * change[name] if name in change else rested})
-            constants = before - self.validation.means(self.engine)
-            gradients = self._gradients()
-        scaled = self.step.scaled(gradients)
-        for name in change.keys() & scaled.keys():
-            constants -= _products(change[name], scaled[name])
-        if self.step.is_linear:
-            return _Expansion(Dots(self.step.linearised(gradients)), constants)
-        return self._of_updates(gradients, constants)
-
-    def _drop_at_rest(self, gradients: Directions) -> NDArray[np.float64]:
-        """``L(theta) - L(theta_0)``; to first order where the weights cannot hold a step."""
-        parameters = self.engine.parameters
-        if not has_exact_weights(self.loss.model):
-            drops = np.zeros(self.validation.n_tasks)
-            for name, directions in gradients.items():
-                weights = parameters[name].detach().to(wide_dtype(parameters[name].dtype))
-                drops += _products(weights - self.step.moved(name, weights), directions)
-            return drops
-        before = self.validation.means(self.engine)
-        with movable(parameters) as move:
-            for name, parameter in parameters.items():
-                move({name: self.step.moved(name, parameter.detach())})
-            return before - self.validation.means(self.engine)
-
-
-@dataclass(frozen=True)
-class _Expansion:
-    """What is summed up over the parameters, and what is added for every row."""
-
-    reduction: Dots | UpdateDots
-    constants: NDArray[np.float64]
-
-
-def _products(values: torch.Tensor, directions: torch.Tensor) -> NDArray[np.float64]:
-    """``(K,)`` inner products of one tensor with directions of its shape, added up in float64."""
-    dtype = exact_dtype(directions.device)
-    found: NDArray[np.float64] = (directions.flatten(1).to(dtype) @ values.flatten().to(dtype)).cpu().numpy()
-    return found
+    def _expansion(self) -> Expansion:
+        max_tokens, name = self.source.options.max_tokens_per_batch, self.asked.engine
+        expander = Expander(self.engine, self.loss, self.validation, max_tokens, self.asked.max_norm)
+        if name == "plain":
+            return expander.plain()
+        if name == "anchored" or name in CURVED:
+            return expander.around_the_mean(self.step, CURVED.get(name, 0))
+        return expander.at_rest(self.step, linear=name in ("linear", "finite_difference"))

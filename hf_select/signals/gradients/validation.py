@@ -51,7 +51,7 @@ class Validation:
         """
         found = []
         with exact_forward(engine.loss.model):
-            for task, batches in self._batches.items():
+            for task, batches in self.batches.items():
                 loss = self.exact[task]
                 values: NDArray[np.float64] = np.full(len(loss.lengths), np.nan)
                 for rows in batches:
@@ -71,8 +71,8 @@ class Validation:
         return np.asarray([losses.mean() for losses in self.read(engine)])
 
     @cached_property
-    def _batches(self) -> dict[str, list[Indices]]:
-        """The same batches before and after a step, so that both losses are rounded alike."""
+    def batches(self) -> dict[str, list[Indices]]:
+        """Row ids of each task's rows that have a loss, the same batches before and after a step."""
         plans = {
             task: make_plan(loss.lengths, self.max_tokens, padded=loss.layout is Layout.PADDED)
             for task, loss in self.losses.items()

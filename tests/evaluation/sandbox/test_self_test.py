@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hf_select.errors import ConfigError, SandboxUnavailableError
-from hf_select.evaluation.sandbox import LEVELS, Sandbox, check, choose_level, self_test
+from hf_select.errors import ConfigError, SandboxUnavailableError, UnknownNameError
+from hf_select.evaluation.sandbox import LEVELS, Sandbox, check, choose_level, record_containment, self_test, use_level
 from hf_select.evaluation.sandbox import choice as choosing
+from hf_select.evaluation.sandbox import containment as containing
 from hf_select.evaluation.sandbox.self_test import ALLOWED, Trial, trials, try_level
 
 ROOT = Path(__file__).parents[3]
@@ -55,15 +56,61 @@ def test_the_strongest_level_that_holds_is_taken(holding):
     assert choose_level(min_level="namespaces").name == "landlock+seccomp"
 
 
-def test_where_only_process_holds_it_runs_with_a_warning(holding, caplog):
+def test_where_only_process_holds_it_is_refused_until_it_is_spelled_out(holding, caplog):
     holding("process")
+    with pytest.raises(SandboxUnavailableError) as refused:
+        choose_level()
+    for words in (
+        "Cannot contain model-written code here: no sandbox level from 'namespaces' up holds",
+        "user.max_user_namespaces",
+        "without --allow_code_eval (HF_ALLOW_CODE_EVAL) and evaluate on another machine",
+        "--sandbox_level process",
+        "read and write the user's files, use the network",
+    ):
+        assert words in str(refused.value)
     with caplog.at_level("WARNING", "hf_select"):
+        assert choose_level("process").name == "process"
+        assert caplog.text == ""
+        assert choose_level(min_level="process").name == "process"
+    assert "sandbox level 'process': a program can read" in caplog.text
+
+
+def test_where_only_namespaces_hold_it_runs_with_a_warning(holding, caplog):
+    holding("process", "namespaces")
+    with caplog.at_level("WARNING", "hf_select"):
+        assert choose_level().name == "namespaces"
+    assert "make every system call" in caplog.text
+    assert "landlock: not there" in caplog.text
+
+
+def test_the_word_of_the_command_line_is_that_of_the_environment_for_a_while(holding, monkeypatch):
+    holding("process")
+    with use_level("process", executes_code=True):
+        assert os.environ[choosing.VARIABLE] == "process"
         assert choose_level().name == "process"
-    assert "sandbox level 'process', the weakest" in caplog.text
-    assert "user.max_user_namespaces" in caplog.text
-    caplog.clear()
-    assert choose_level("process").name == "process"
-    assert caplog.text == ""
+    assert choosing.VARIABLE not in os.environ
+    with pytest.raises(SandboxUnavailableError, match="'full' does not hold"), use_level("full", executes_code=True):
+        pass
+    with pytest.raises(UnknownNameError), use_level("ful", executes_code=False):
+        pass
+    monkeypatch.setenv(choosing.VARIABLE, "full")
+    with use_level("process", executes_code=False):
+        assert choose_level().name == "process"
+    with use_level(None, executes_code=False):
+        assert os.environ[choosing.VARIABLE] == "full"
+
+
+def test_what_is_recorded_tells_why_not_a_stronger_level(monkeypatch):
+    reasons = {"landlock+seccomp": "landlock: not there", "full": ""}
+    monkeypatch.setattr(containing, "try_level", lambda name: Trial(name, reasons[name]))
+    found = record_containment("namespaces")
+    assert (found.level, found.layers) == ("namespaces", ["namespaces", "privileges", "limits"])
+    assert (found.landlock_version, found.user) == (None, os.getuid())
+    assert found.why_not_stronger == {
+        "landlock+seccomp": "landlock: not there",
+        "full": "it holds; a weaker one was asked for",
+    }
+    assert record_containment("full").why_not_stronger == {}
 
 
 def test_a_lowest_level_refuses_with_reason_remedy_and_the_word_that_helps(holding):
@@ -71,7 +118,7 @@ def test_a_lowest_level_refuses_with_reason_remedy_and_the_word_that_helps(holdi
     with pytest.raises(SandboxUnavailableError) as refused:
         choose_level(min_level="landlock+seccomp")
     for words in (
-        "No sandbox level from 'landlock+seccomp' up holds",
+        "no sandbox level from 'landlock+seccomp' up holds",
         "full: landlock: not there",
         "Linux 5.13",
         "HF_SELECT_SANDBOX_LEVEL=process",
@@ -124,7 +171,11 @@ seccomp.install([*code, (6, 0, 0, 0x7FFF0000)])
 from hf_select.evaluation.sandbox import Sandbox, check
 from hf_select.evaluation.sandbox.self_test import trials
 arguments = dict(entry_point="f", tests="assert f() == 1", allow_code_eval=True)
-verdict = check("def f(): return 1", **arguments)
+try:
+    verdict = check("def f(): return 1", **arguments)
+except Exception as error:
+    print(error, file=sys.stderr)
+    verdict = check("def f(): return 1", level="process", **arguments)
 forced = None
 try:
     Sandbox(min_level=sys.argv[2], allow_code_eval=True)
@@ -158,4 +209,4 @@ def test_a_machine_that_refuses_a_layer_gets_what_is_left(missing, level, refuse
     assert (passed, used, error) == (True, level, "SandboxUnavailableError"), done.stderr
     assert re.match("(landlock: not there|namespaces: )", reasons["full"])
     assert all(reasons[name] for name in LEVELS if set(missing.split()) & set(LEVELS[name].layers)), reasons
-    assert ("the weakest" in done.stderr) == (level == "process")
+    assert ("Cannot contain" in done.stderr) == (level == "process")

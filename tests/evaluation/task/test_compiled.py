@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from hf_select.errors import CodeExecutionError, SandboxUnavailableError, UnknownNameError
+from hf_select.evaluation.sandbox import choose_level
 from hf_select.evaluation.task.compiled import TOOLCHAINS, check_compiled, included_headers, missing_headers
 
 needs_cpp = pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here")
@@ -27,6 +28,14 @@ def check(language, *bodies, timeout=10.0):
 
 
 @needs_cpp
+def test_a_right_program_and_a_wrong_one_in_cpp():
+    verdicts = check("cpp", "return x + 1;", "return x;")
+    assert [verdict.status for verdict in verdicts] == ["passed", "failed"]
+    assert {verdict.level for verdict in verdicts} == {choose_level().name}
+
+
+@needs_cpp
+@pytest.mark.slow
 def test_cpp():
     verdicts = check(
         "cpp",
@@ -62,6 +71,7 @@ def test_java():
 
 
 @needs_java
+@pytest.mark.slow
 def test_java_that_passes():
     (verdict,) = check("java", "return x + 1;")
     assert (verdict.status, verdict.detail) == ("passed", "")
@@ -75,6 +85,7 @@ def test_a_program_that_leaves_early_forges_its_verdict_and_is_flagged():
 
 
 @needs_cpp
+@pytest.mark.slow
 def test_a_body_without_a_value_never_passes():
     """What happens to lie in the register may be right: without the trap, three empty bodies of HumanEval-X pass."""
     verdicts = check("cpp", "", "volatile int y = x + 1; (void)(y + 0);", "if (x > 5) return 1;")

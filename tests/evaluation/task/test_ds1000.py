@@ -1,6 +1,7 @@
 import pytest
 
 from hf_select.errors import ConfigError
+from hf_select.evaluation.sandbox.self_test import try_level
 from hf_select.evaluation.task import load_coding_task
 
 CONTEXT = '''
@@ -61,7 +62,7 @@ def test_execution_accuracy(write_rows, answers):
             prompts[3]: "",
         }
     )
-    score = task.measure(None, None, allow_code_eval=True, progress=False)
+    score = task.measure(None, None, allow_code_eval=True, sandbox_level="process", progress=False)
     assert [(sample.task_id, sample.status) for sample in score.samples] == [
         ("DS-1000/0", "passed"),
         ("DS-1000/1", "failed"),
@@ -69,7 +70,7 @@ def test_execution_accuracy(write_rows, answers):
         ("DS-1000/3", "refused"),
     ]
     assert (score.value, score.n_problems, score.n_in_process) == (pytest.approx(1 / 3), 3, 3)
-    assert score.sandbox_level == "process"
+    assert (score.sandbox_level, score.summary()["sandbox"]["level"]) == ("process", "process")
     assert score.message == (
         "1 of 4 problems are left out, which cannot be asked here: the package nosuchlibrary is not installed."
     )
@@ -111,3 +112,55 @@ def test_the_real_rows(shared_data, kind, ending):
     assert task.metric is None
     assert all(text.strip() for text in task.reference["completion"])
     assert task.reference[1]["prompt"].endswith(ending)
+
+
+LIBRARY_CONTEXT = """
+def test_execution(solution: str):
+    environment = {{}}
+    exec({setup!r} + solution, environment)
+    assert {check}, environment["result"]
+"""
+LIBRARIES = {
+    "Numpy": ("import numpy as np\n", "result = np.linalg.inv(np.eye(3)).sum()", "environment['result'] == 3"),
+    "Pandas": (
+        "import pandas as pd\n",
+        "result = pd.DataFrame({'a': [1, 1, 2]}).groupby('a').size().tolist()",
+        "environment['result'] == [2, 1]",
+    ),
+    "Scipy": (
+        "from scipy import optimize\n",
+        "result = optimize.brentq(lambda x: x - 1, 0, 3)",
+        "abs(environment['result'] - 1) < 1e-9",
+    ),
+    "Sklearn": (
+        "from sklearn.linear_model import LogisticRegression\n",
+        "result = LogisticRegression().fit([[0], [1], [2], [3]], [0, 0, 1, 1]).predict([[3]]).tolist()",
+        "environment['result'] == [1]",
+    ),
+    "Matplotlib": (
+        "import matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as plt\nfrom PIL import Image\n",
+        "plt.plot([1, 2])\nplt.savefig('output.png')\nresult = Image.open('output.png').size",
+        "environment['result'] == (640, 480)",
+    ),
+    "Pytorch": ("import torch\n", "result = torch.arange(3).sum().item()", "environment['result'] == 3"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["process", "landlock+seccomp", "full"])
+def test_every_library_works_at_every_level(write_rows, level):
+    if not try_level(level).holds:
+        pytest.skip(try_level(level).reason)
+    rows = [
+        official(number, library, LIBRARY_CONTEXT.format(setup=setup, check=check))
+        for number, (library, (setup, _, check)) in enumerate(LIBRARIES.items())
+    ]
+    task = load_coding_task("ds1000", write_rows(rows))
+    answers = [answer for _, answer, _ in LIBRARIES.values()]
+    solved = task.measurement.grade(range(len(rows)), answers, progress=False, level=level)
+    assert len(solved) == 6
+    found = {library: (sample.status, sample.detail) for library, sample in zip(LIBRARIES, solved, strict=True)}
+    assert {library: one for library, one in found.items() if one[0] not in ("passed", "refused")} == {}
+    assert found["Numpy"][0] == found["Scipy"][0] == "passed"
+    wrong = task.measurement.grade([0], ["result = 4"], progress=False, level=level)
+    assert wrong[0].status == "failed"

@@ -7,22 +7,32 @@ from pathlib import Path
 import pytest
 
 from hf_select.errors import CodeExecutionError
+from hf_select.evaluation.sandbox import LEVELS
+from hf_select.evaluation.sandbox.interpreter import standard_library
+from hf_select.evaluation.sandbox.self_test import try_level
+from hf_select.evaluation.task import jailed
 from hf_select.evaluation.task.jailed import Job, run_jobs
 from hf_select.evaluation.task.launcher import Step
 
+PYTHON = os.path.realpath(sys.executable)
 
-def python(code, seconds=10.0, memory_bytes=1 << 30, name="program"):
+
+def python(code, seconds=10.0, memory_bytes=1 << 30, name="program", writable=("{folder}",)):
     return Step(
         name=name,
-        command=[sys.executable, "-I", "-S", "-c", code],
+        command=[PYTHON, "-I", "-S", "-c", code],
         seconds=seconds,
         memory_bytes=memory_bytes,
         counts_data_only=False,
+        kind="program",
+        readable=["{folder}", PYTHON, *standard_library()],
+        writable=list(writable),
     )
 
 
-def run(*steps, files=None):
-    (verdict,) = run_jobs([Job(files or {}, steps, in_process=True)], n_workers=1, allow_code_eval=True, progress=False)
+def run(*steps, files=None, level="process"):
+    job = Job(files or {}, steps, in_process=True)
+    (verdict,) = run_jobs([job], level=level, n_workers=1, allow_code_eval=True, progress=False)
     return verdict
 
 
@@ -32,7 +42,7 @@ def run(*steps, files=None):
         ("pass", "passed", ""),
         ("raise SystemExit(7)", "failed", "program: exit code 7"),
         ("raise SystemExit(3)", "refused", "program: exit code 3"),
-        ("raise SystemExit(125)", "infra_error", "program: exit code 125"),
+        ("raise SystemExit(125)", "failed", "program: exit code 125"),  # the launcher's own code tells nothing
         ("raise ValueError('no')", "failed", "program: exit code 1; ValueError: no"),
         ("import os; os.kill(os.getpid(), 11)", "crashed", "program: SIGSEGV"),
         ("import os; os.abort()", "failed", "program: SIGABRT"),
@@ -117,3 +127,38 @@ def test_verdicts_come_in_order():
     verdicts = run_jobs(jobs, n_workers=3, allow_code_eval=True, progress=False)
     assert [verdict.status for verdict in verdicts] == ["passed", "failed"] * 3
     assert not any(verdict.in_process for verdict in verdicts)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("code", "status", "detail"),
+    [
+        ("raise SystemExit(0)", "passed", ""),
+        ("raise SystemExit(7)", "failed", "program: exit code 7"),
+        ("import os; os.kill(os.getpid(), 11)", "crashed", "program: SIGSEGV"),
+        ("import os; os.abort()", "failed", "program: SIGABRT"),
+    ],
+)
+def test_every_level_gives_the_same_verdict_and_is_named(level, code, status, detail):
+    if not try_level(level).holds:
+        pytest.skip(try_level(level).reason)
+    verdict = run(python(code), level=level)
+    assert (verdict.status, verdict.detail, verdict.level) == (status, detail, level)
+
+
+def test_a_folder_that_is_filled_ends_the_program():
+    code = "i = 0\nwhile True:\n    open(str(i), 'wb').write(bytes(8 << 20)); i += 1"
+    verdict = run(python(code, seconds=60.0))
+    assert (verdict.status, verdict.detail) == ("crashed", "program: it wrote more files than a program may have")
+
+
+def test_what_cannot_be_started_is_an_infrastructure_error_and_is_tried_twice(monkeypatch):
+    tried = []
+    once = jailed._run
+    monkeypatch.setattr(jailed, "_run", lambda *arguments: tried.append(1) or once(*arguments))
+    step = python("pass")
+    verdict = run({**step, "command": ["/no/such/program"]})
+    assert (verdict.status, verdict.detail) == ("infra_error", "program: [Errno 2] No such file or directory")
+    assert len(tried) == 2
+    assert run(step).passed
+    assert len(tried) == 3

@@ -99,8 +99,8 @@ def test_bombs_end_at_the_deadline_or_at_the_limit_of_memory(database):
         timeout=2.0,
     )
     assert (slow.status, "interrupted" in slow.detail) == ("failed", True)
-    assert text.status in ("failed", "memory")
-    assert many[0].status in ("failed", "memory")
+    assert text.status in ("failed", "memory", "timeout")  # one call of SQLite is not looked at before it ends
+    assert many[0].status in ("failed", "memory", "timeout")
 
 
 def test_a_reference_that_cannot_be_answered_is_no_failure_of_the_model(database, tmp_path):

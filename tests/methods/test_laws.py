@@ -32,6 +32,7 @@ VARIANTS: dict[str, list[dict]] = {
     "egl": [CLASSIFICATION],
     "spuq": [CLASSIFICATION, {"similarity": "rouge_l", "pairs": "first"}],
     "uq_icl": [CLASSIFICATION],
+    "core_set": [{"n_shards": 3}],
     "bm25": [{"variant": "okapi"}, {"self_pool": True}, {"terms": "whitespace"}],
     "cluster_margin": [CLASSIFICATION, {"within": "random"}],
     "badge": [CLASSIFICATION],

@@ -153,6 +153,9 @@ def _benchmark(word: str) -> tuple[str, str | None]:
     return name, path or None
 
 
+_OF_A_TORN_FILE = ("Expected to read", "Expected to be able to read", "Corrupted m", "Tried reading schema message")
+
+
 def _columns(text: str | None) -> dict[str, str] | None:
     if not text:
         return None
@@ -173,10 +176,19 @@ def _load_dataset(data: DataArguments) -> Dataset:
         dataset = _read_dataset(path, data)
     except (DatasetsError, OSError, ValueError, IndexError) as error:
         raise ConfigError(
-            f"dataset_name={data.dataset_name!r} (split {data.dataset_train_split!r}) cannot be loaded: {error} Give a "
-            f"Hub id, or a file or folder that exists and has rows."
+            f"dataset_name={data.dataset_name!r} (split {data.dataset_train_split!r}) cannot be loaded: {error} "
+            f"{_advice(error)}"
         ) from error
     return dataset.select(range(min(data.max_rows, len(dataset)))) if data.max_rows else dataset
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a dataset that cannot be loaded; of a file that is cut short, Arrow says what it misses alone."""
+    from datasets.config import HF_DATASETS_CACHE
+
+    if any(words in str(error) for words in _OF_A_TORN_FILE):
+        return f"A file of it is cut short: write the folder anew, or remove its copy below {HF_DATASETS_CACHE}."
+    return "Give a Hub id, or a file or folder that exists and has rows."
 
 
 def _read_dataset(path: Path, data: DataArguments) -> Dataset:

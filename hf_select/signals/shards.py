@@ -156,17 +156,18 @@ def _terminated(name: str, store: Store | None, *, tells: bool) -> Terminated:
 
 
 class _Meter:
-    """Times the first batch and tells what the pass will take."""
+    """Times a batch and tells what the pass will take: the second one, for the first may prepare what all rows need."""
 
     def __init__(self, name: str, plan: Plan, n_processes: int, *, tells: bool) -> None:
         self._name, self._plan, self._n_processes, self._tells = name, plan, n_processes, tells
+        self._n_left = min(2, plan.n_batches)
 
     def timed(self, read_batch: ReadBatch, rows: Indices, bar: Any) -> Arrays:
         start = time.perf_counter()
         arrays = read_batch(rows)
         bar.update(len(rows))
-        if self._tells:
-            self._tells = False
+        self._n_left -= 1
+        if self._tells and self._n_left == 0:
             self._tell(time.perf_counter() - start)
         return arrays
 
@@ -175,7 +176,7 @@ class _Meter:
         minutes = seconds * self._plan.n_batches / self._n_processes / 60
         logger.info(
             "%s pass: %d rows, %d tokens, about %.1f minutes on %d processes if nothing is stored yet "
-            "(timed on the first of %d batches).",
+            "(timed on one of %d batches).",
             self._name, n_rows, self._plan.n_tokens, minutes, self._n_processes, self._plan.n_batches,
         )  # fmt: skip
 

@@ -183,7 +183,7 @@ def _load_dataset(data: DataArguments) -> Dataset:
 
 
 def _advice(error: Exception) -> str:
-    """What to do about a dataset that cannot be loaded; of a file that is cut short, Arrow says what it misses alone."""
+    """What to do about a dataset that cannot be loaded; Arrow does not say that a file is cut short."""
     from datasets.config import HF_DATASETS_CACHE
 
     if any(words in str(error) for words in _OF_A_TORN_FILE):

@@ -131,5 +131,5 @@ def test_what_is_missing_is_extracted_once(tmp_path) -> None:
 def test_unknown_names(dataset) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'loss'"):
         select(dataset, "los", 1)
-    with pytest.raises(TypeError, match="tempate"):
+    with pytest.raises(ConfigError, match="Did you mean 'template'"):
         select(dataset, "loss", 1, tempate="x")

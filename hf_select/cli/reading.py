@@ -67,6 +67,8 @@ class Reading:
             needs.add(ROW_TOKENS)
         dataset = _with_signals(extraction, needs, seconds, "")
         reference = {task: _with_signals(source, aims, seconds, " (reference)") for task, source in aimed.items()}
+        if wanted[0]:
+            extraction.report_copies()
         return cls(inputs, dataset, reference, seconds)
 
     def select(self, method: Method, budget: Budget, seed: int) -> Selection:

@@ -143,7 +143,9 @@ def test_updates_of_an_optimiser_come_from_checkpoints(refused, rows, monkeypatc
 def test_commands(run):
     status, out, err = run("selct", "--budget", "1%")
     assert (status, out) == (2, "")
-    assert "Unknown command 'selct'. Did you mean 'select'? Available: compare, methods, push, select." in err
+    assert (
+        "Unknown command 'selct'. Did you mean 'select'? Available: compare, completion, methods, push, select." in err
+    )
     status, out, err = run()
     assert (status, out) == (2, "")
     assert "required: COMMAND. See 'hf-select --help'." in err

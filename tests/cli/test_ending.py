@@ -46,8 +46,18 @@ def words(model):
     return ("--method", "ifd", "--budget", "5", "--model_name_or_path", model, "--max_tokens_per_batch", "256")
 
 
+@pytest.fixture
+def heeds_interrupts():
+    """A shell's background job ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_run_that_is_cut_off_goes_on_behind_its_finished_shards(select, words, number, tmp_path, monkeypatch):
+def test_a_run_that_is_cut_off_goes_on_behind_its_finished_shards(
+    select, words, number, heeds_interrupts, tmp_path, monkeypatch
+):
     write, written = Store.write, []
 
     def write_and_interrupt(store, shard, n_shards, arrays):

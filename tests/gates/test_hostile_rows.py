@@ -10,7 +10,6 @@ HOSTILE = {
     "empty": "",
     "blank": " \n\t\n",
     "null byte": "def f():\n    return '\0'\n",
-    "lone surrogate": "def f():\n    return '\ud800'\n",
     "carriage returns": "def f():\r\n    return 1\r\n",
     "old carriage returns": "def f():\r    return 1\r",
     "unary": "def f():\n    return " + "-" * 60_000 + "1\n",
@@ -57,7 +56,7 @@ def test_what_becomes_of_them(batch):
     verdicts = dict(zip(HOSTILE, ParsesGate(language="python").judge(batch), strict=True))
     for name in PARSE:
         assert verdicts[name] is None, name
-    assert verdicts["null byte"] == verdicts["lone surrogate"] == "does not parse"
+    assert verdicts["null byte"] == "does not parse"
     deep = ("unary", "brackets", "sum", "calls", "lambdas")
     assert {verdicts[name] for name in deep} == {"nested too deep to parse"}
     assert verdicts["one long line"] is None  # too long: not checked

@@ -116,7 +116,8 @@ def test_golden_of_a_quadratic():
     row = Quadratic(model, [[1.0, 2.0, -1.0]], [0.5])
     parameters = dict(model.named_parameters())
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
-    source = SimpleNamespace(models=SimpleNamespace(companions=SimpleNamespace(optimizer=optimiser)))
+    models = SimpleNamespace(companions=SimpleNamespace(optimizer=optimiser))
+    source = SimpleNamespace(models=models, options=SimpleNamespace(max_tokens_per_batch=100))
     engine = GradientEngine(row, parameters, Capture(model, parameters))
     for parameter in parameters.values():
         parameter.requires_grad_(False)

@@ -136,7 +136,7 @@ def prepare_settings(arguments: DiscoreArguments) -> list[StudySetting]:
         for seed in seeds
     ]
     for split in splits:
-        Budget.parse(study.budget).n_rows(len(split.candidates))
+        _require_choice(arguments, len(split.candidates))
     run = Run.open(
         arguments.training.output_dir or "runs/discore",
         arguments.settings(),
@@ -147,6 +147,17 @@ def prepare_settings(arguments: DiscoreArguments) -> list[StudySetting]:
         StudySetting(run, arguments, seed, pool, tokenizer, references, split, schedule)
         for seed, split in zip(seeds, splits, strict=True)
     ]
+
+
+def _require_choice(arguments: DiscoreArguments, n_candidates: int) -> None:
+    """Refuse a budget above the candidates, and one that takes all rows that a selection of the dynamic arm scores."""
+    study = arguments.study
+    n_kept, n_drawn = Budget.parse(study.budget).n_rows(n_candidates), int(study.pool_fraction * n_candidates)
+    if DYNAMIC in arms_of(arguments) and study.pool_fraction < 1 and n_drawn <= n_kept:
+        raise BudgetError(
+            f"budget={study.budget!r} keeps {n_kept} rows and pool_fraction={study.pool_fraction} scores {n_drawn} of "
+            f"{n_candidates} at a time: the dynamic arm would choose nothing. Raise pool_fraction, or lower the budget."
+        )
 
 
 def arms_of(arguments: DiscoreArguments) -> list[str]:

@@ -46,14 +46,14 @@ def training(folder: Path) -> None:
     from hf_select.callbacks import SelectionCallback
 
     transformers.utils.logging.set_verbosity_info()
-    model, _ = loaded(folder)
+    model, tokenizer = loaded(folder)
     rows = Dataset.from_list([{"input_ids": [5 + n % 7] * 60, "labels": [5 + n % 7] * 60} for n in range(40)])
     arguments = TrainingArguments(
         str(folder / "out"), per_device_train_batch_size=2, max_steps=6, save_steps=1, report_to=[], use_cpu=True,
         enable_jit_checkpoint=True,
     )  # fmt: skip
     chosen = SelectionCallback("loss", 20, every=2, max_tokens_per_batch=120, cache_dir=folder / "cache")
-    Trainer(model, arguments, train_dataset=rows, callbacks=[chosen]).train()
+    Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer, callbacks=[chosen]).train()
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ BAD_WORDS = {
     "budget 0": (["--budget", "0"], "BudgetError: budget=0"),
     "budget above 100 %": (["--budget", "140%"], "budget='140%' is not a fraction in (0, 1]"),
     "budget above the candidates": (["--budget", "100000"], "above"),
+    "a budget of all that is scored": (["--budget", "25%", "--pool_fraction", "0.25"], "would choose nothing"),
     "budget in tokens": (["--budget", "2k tokens"], "compared at equal rows"),
     "more scored than there are": (["--n_scored", "5000"], "n_scored=5000 rows are to be scored"),
     "too few scored": (["--n_scored", "3"], "n_scored=3 must be at least 8"),

@@ -28,6 +28,7 @@ CRASH_POINTS = {
     "selection.recorded": "its record is written, the scores still lie beside their place",
     "selection.saved": "it is written whole",
     "output.staged": "all files of a command lie in its folder for unfinished ones",
+    "output.whole": "the folder says that they are whole, the results that lay there are still in place",
     "output.moving": "the results that lay there are gone, the new ones are being moved into place",
     "reselect.scored": "a training has its new rows picked, the old ones are still in use",
     "reselect.swapped": "the new ones are in use, the ledger does not say so",

@@ -81,6 +81,10 @@ class DiskSpaceError(HfSelectError, OSError):
     """There is not enough free disk space for what is about to be written."""
 
 
+class NotWritableError(HfSelectError, OSError):
+    """A folder may not be written: its rights or its file system forbid it."""
+
+
 class HubError(HfSelectError, OSError):
     """The Hub refused a request or could not be reached."""
 

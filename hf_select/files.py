@@ -1,7 +1,7 @@
 """Files that are whole or absent: written beside, flushed to disk, renamed over.
 
 A file is written in a folder of its own beside its place, ``.<name>.<random>.hf_select.tmp``, which its process holds
-locked. Such a folder that nobody holds is what a killed process left; the next one that writes there removes it.
+locked. Such a folder that nobody holds is what a killed process left; the next process that writes there removes it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_select.crash_point import crash_point
-from hf_select.errors import DiskSpaceError
+from hf_select.errors import DiskSpaceError, NotWritableError
 
 _SUFFIX = ".hf_select.tmp"
 _CONTENT = "content"
-_swept: set[Path] = set()  # folders that this process looked through already
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_swept: set[tuple[int, Path]] = set()  # processes and folders they looked through; a fork inherits those of its parent
 
 
 def replace_file(path: Path, write: Callable[[Path], object], *, n_bytes: int | None = None) -> Path:
@@ -38,13 +39,14 @@ def replace_file(path: Path, write: Callable[[Path], object], *, n_bytes: int | 
 
     Raises:
         DiskSpaceError: if the disk is full; the old file stays.
+        NotWritableError: if the folder may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent not in _swept:
-        sweep(path.parent)
-        _swept.add(path.parent)
     n_written = 0
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (os.getpid(), path.parent) not in _swept:
+            sweep(path.parent)
+            _swept.add((os.getpid(), path.parent))
         with _folder_beside(path) as folder:
             temporary = folder / _CONTENT
             try:
@@ -59,6 +61,10 @@ def replace_file(path: Path, write: Callable[[Path], object], *, n_bytes: int | 
             crash_point("file.renamed")
         _flush(path.parent)
     except Exception as reason:
+        if _is_refused(reason, path):
+            raise NotWritableError(
+                f"Cannot write to {path.parent} ({reason}). Give another folder, or see that this one may be written."
+            ) from reason
         if not is_disk_full(reason):
             raise
         needed = f"more than {n_written}" if n_bytes is None else f"about {n_bytes}"
@@ -157,6 +163,14 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
         )
 
 
+def _is_refused(error: BaseException, path: Path) -> bool:
+    """Whether an error says that a file may not be written where it is to lie; its writer may be refused elsewhere."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSALS:
+        return False
+    about = error.filename
+    return about is None or _SUFFIX in str(about) or path.is_relative_to(str(about))
+
+
 @contextlib.contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
     """A folder beside a file, held by this process, gone at the end."""
@@ -175,12 +189,12 @@ def _folder_beside(path: Path) -> Iterator[Path]:
 
 
 def _opened(path: Path) -> int | None:
-    """A handle of a file or folder; ``None`` where there is none, or folders have none."""
+    """A handle of a file or folder; ``None`` where there is none, folders have none, or it is another user's."""
     if sys.platform == "win32" and path.is_dir():
         return None
     try:
         return os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
 
 

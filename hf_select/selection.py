@@ -102,6 +102,10 @@ class Selection:
 
         Returns:
             The folder.
+
+        Raises:
+            DiskSpaceError: if the disk is full; the selection that was in the folder before stays.
+            NotWritableError: if the folder may not be written.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

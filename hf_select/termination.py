@@ -12,6 +12,8 @@ Ctrl-C needs none of this: it is raised where it strikes, and files are whole or
 
 from __future__ import annotations
 
+import atexit
+import gc
 import itertools
 import signal
 import threading
@@ -28,6 +30,7 @@ class Terminated(SystemExit):
     """The process was told to stop and has put its work away; ends it with status 143."""
 
     def __init__(self, message: str) -> None:
+        leave_quickly()
         super().__init__(_STATUS)
         self.message = message
 
@@ -94,6 +97,11 @@ class Termination:
                 self._before(number, frame)
             except SystemExit as ended:
                 self.ended_by = ended
+
+
+def leave_quickly() -> None:
+    """Have the interpreter end without collecting garbage, which takes seconds of computing once torch is loaded."""
+    atexit.register(gc.freeze)
 
 
 def _store() -> Any:

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from hf_select import files
-from hf_select.errors import DiskSpaceError
+from hf_select.errors import DiskSpaceError, NotWritableError
 from hf_select.files import replace_file, require_free_space, sweep, write_bytes, write_json
 
 
@@ -79,6 +79,59 @@ def test_only_our_own_remains_are_swept(tmp_path):
     write_bytes(tmp_path / "a", b"whole")
     assert names(tmp_path) == [".a.hf_select.tmp.txt", ".a.x1.tmp", "a", "a.hf_select.tmp"]
     assert sweep(tmp_path) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks there")
+def test_a_fork_sweeps_anew(tmp_path):
+    """It is another process, however much it was told by its parent."""
+    write_bytes(tmp_path / "a", b"by the parent")
+    (tmp_path / ".a.x1.hf_select.tmp").mkdir()  # of somebody who was killed since
+    write_bytes(tmp_path / "a", b"by the parent")
+    assert len(names(tmp_path)) == 2  # once for each process
+    if (child := os.fork()) == 0:
+        write_bytes(tmp_path / "a", b"by the child")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert names(tmp_path) == ["a"]
+
+
+def test_the_remains_of_another_user_do_no_harm(tmp_path, monkeypatch):
+    (tmp_path / ".b.x1.hf_select.tmp").mkdir()
+    opened = os.open
+
+    def refused(path, *words, **named):
+        if ".b.x1" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *words, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    write_bytes(tmp_path / "a", b"whole")
+    assert names(tmp_path) == [".b.x1.hf_select.tmp", "a"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("call", ["mkdir", "mkdtemp", "replace"])
+def test_a_folder_that_may_not_be_written_is_named(tmp_path, monkeypatch, number, call):
+    def refused(path=None, *_, dir=None, **__):  # noqa: A002 (as mkdtemp has it)
+        raise OSError(number, os.strerror(number), str(path or f"{dir}/.a.x1.hf_select.tmp"))
+
+    place = files.tempfile if call == "mkdtemp" else files.Path
+    monkeypatch.setattr(place, call, refused)
+    with pytest.raises(NotWritableError) as told:
+        write_bytes(tmp_path / "deep" / "a", b"new")
+    assert str(told.value).startswith(f"Cannot write to {tmp_path / 'deep'} ([Errno {number}] ")
+    assert "Give another folder, or see that this one may be written." in str(told.value)
+    assert isinstance(told.value, OSError)
+    assert not (tmp_path / "deep" / "a").exists()
+
+
+def test_what_a_writer_may_not_read_is_another_matter(tmp_path):
+    def refused(temporary):
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/secret")
+
+    with pytest.raises(PermissionError, match="secret"):
+        replace_file(tmp_path / "a", refused)
+    assert names(tmp_path) == []
 
 
 def test_a_sweep_between_a_folder_and_its_lock_does_no_harm(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """SIGTERM is noted, chained and acted upon later; nothing of the caller's is replaced for good."""
 
+import gc
 import os
 import signal
 import threading
@@ -99,6 +100,13 @@ def test_all_processes_of_a_run_learn_of_it(monkeypatch):
     assert second.is_asked
     assert not later.is_due()  # the next work of a run that goes on
     assert list(told) == ["hf_select/terminated/5"]
+
+
+def test_it_ends_without_a_collection_of_garbage(monkeypatch):
+    registered = []
+    monkeypatch.setattr(termination_module.atexit, "register", registered.append)
+    Terminated("Stopped.")
+    assert registered == [gc.freeze]
 
 
 def test_it_ends_with_its_status_and_says_why():

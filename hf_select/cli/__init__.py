@@ -16,7 +16,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from hf_select.cli.ending import DONE, INTERRUPTED, READER_LEFT, TERMINATED, Terminated, cut_off, failed, sigterm_ends
-from hf_select.errors import HfSelectError
+from hf_select.errors import ConfigError, HfSelectError
 
 __all__ = ["main"]
 
@@ -30,10 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    from hf_select.cli.command import parse
-
     arguments: Namespace | None = None
     try:
+        _check_working_folder()
+        from hf_select.cli.command import parse
+
         with sigterm_ends():
             arguments = parse(sys.argv[1:] if argv is None else argv)
             arguments.run(arguments)
@@ -50,3 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_LEFT
     return DONE
+
+
+def _check_working_folder() -> None:
+    """Refuse to work in a folder that was removed: MKL, below torch, ends the process there with words of its own.
+
+    Raises:
+        ConfigError: if it was.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 (Path.cwd() would do no better)
+    except FileNotFoundError as reason:
+        raise ConfigError(
+            "The working folder was removed; change to another one and run the command there."
+        ) from reason

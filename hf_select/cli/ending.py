@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hf_select.errors import DiskSpaceError, EndpointError, HfSelectError, HubError, SandboxUnavailableError
+from hf_select.termination import leave_quickly
 
 DONE, FAILED, UNUSABLE, INTERRUPTED, READER_LEFT, TERMINATED = 0, 1, 2, 130, 141, 143
 STATUSES = """exit status:
@@ -77,6 +78,7 @@ def cut_off(word: str, arguments: Namespace | None) -> None:
         word: what happened, as a sentence without its full stop.
         arguments: of the command; ``None`` where they could not be read.
     """
+    leave_quickly()
     if os.environ.get("RANK", "0") != "0":
         return
     said = f"{word}."

@@ -20,7 +20,7 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from hf_select.errors import ConfigError, DiskSpaceError
+from hf_select.errors import ConfigError, DiskSpaceError, NotWritableError
 from hf_select.files import json_text, replace_file, write_json
 from hf_select.signals.identity import array_hash, key_of
 
@@ -76,8 +76,9 @@ class Store:
             arrays: its arrays.
 
         Raises:
-            ConfigError: if the folder cannot be written.
+            ConfigError: if the folder cannot be made, or the file not be written.
             DiskSpaceError: if the disk is full.
+            NotWritableError: if the folder may not be written.
         """
         path = self._path(shard, n_shards)
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -87,6 +88,8 @@ class Store:
             replace_file(path, lambda temporary: save_file(whole, temporary, metadata=metadata), n_bytes=n_bytes)
         except DiskSpaceError as reason:
             raise DiskSpaceError(f"{reason} cache_dir=False stores nothing. Finished shards are kept.") from reason
+        except NotWritableError as reason:
+            raise NotWritableError(f"{reason} That is cache_dir; cache_dir=False stores nothing.") from reason
         except (OSError, safetensors.SafetensorError) as reason:
             raise ConfigError(
                 f"Cannot write to {path.parent} ({reason}). Give another cache_dir, or cache_dir=False for no store."

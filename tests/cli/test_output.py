@@ -2,6 +2,7 @@
 
 import pytest
 
+from hf_select.cli import output as output_module
 from hf_select.cli.output import Output
 from hf_select.errors import ConfigError
 
@@ -41,6 +42,46 @@ def test_the_remains_of_a_killed_run_are_no_content(tmp_path):
     (tmp_path / ".unfinished").mkdir()
     (tmp_path / ".unfinished" / "report.md").write_text("torn")
     output = Output(tmp_path)
+    output.check()
+    fill(output, "selection.json")
+    assert names(tmp_path) == ["selection.json"]
+
+
+NEW = ["plots", "plots/new.png", "report.md", "selection.json"]
+OLD = ["overlap.png", "selection.json"]
+
+
+@pytest.mark.parametrize(
+    ("point", "left", "there"),
+    [
+        ("output.staged:1", OLD, OLD),
+        ("output.whole:1", [".whole.selection.json", *OLD], NEW),
+        ("output.moving:1", [".moving.selection.json"], NEW),
+        ("output.moving:3", [".moving.selection.json", "plots", "report.md"], NEW),
+    ],
+)
+def test_the_next_command_ends_what_a_killed_one_was_moving(tmp_path, monkeypatch, point, left, there):
+    """Before its own work, and whether or not it may overwrite."""
+    fill(Output(tmp_path), *OLD)
+    (tmp_path / "selection.json").write_text("before")
+    name, _, n = point.partition(":")
+    passed = []
+
+    def killed(at):
+        passed.append(at)
+        if passed.count(name) == int(n):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output_module, "crash_point", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fill(Output(tmp_path, overwrite=True), "selection.json", "report.md", "plots/new.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    with pytest.raises(ConfigError, match="is not empty"):
+        Output(tmp_path).check()
+    assert names(tmp_path) == there
+    assert (tmp_path / "selection.json").read_text() == ("before" if there is OLD else "selection.json")
+    output = Output(tmp_path, overwrite=True)
     output.check()
     fill(output, "selection.json")
     assert names(tmp_path) == ["selection.json"]

@@ -20,7 +20,7 @@ N_BLOCKS = {
     "README": (6, 5, 0), "coding_tasks": (2, 0, 0), "collator": (3, 0, 1), "command_line": (10, 0, 0),
     "cookbook": (3, 4, 0), "evaluation": (1, 0, 0), "gates": (2, 4, 0), "hub": (2, 1, 0), "index": (1, 0, 0),
     "install": (2, 2, 0), "methods": (0, 0, 0), "numbers": (0, 1, 0), "quickstart": (6, 0, 0),
-    "reselection": (2, 0, 1), "sandbox": (2, 0, 0), "scale": (0, 1, 0),
+    "reliability": (0, 0, 0), "reselection": (2, 0, 1), "sandbox": (2, 0, 0), "scale": (0, 1, 0),
 }  # fmt: skip
 """Page -> blocks that run, blocks that are read, blocks without code: what is marked by mistake shows here."""
 

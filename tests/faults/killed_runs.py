@@ -30,6 +30,7 @@ from hf_select.selection import Selection
 from hf_select.signals import shards
 
 N_ROWS = 60
+MAX_TOKENS = 96  # of a batch: either pass has enough batches for all its shards
 N_SHARDS = 16  # of a pass over so few rows
 
 
@@ -62,7 +63,7 @@ def run(inputs: Path, folder: Path, log: Path, *, by_command: bool) -> int:
 def by_words(inputs: Path, folder: Path) -> int:
     words = (
         f"select --dataset_name {inputs / 'rows.jsonl'} --model_name_or_path {inputs / 'model'} --method ifd "
-        f"--budget 20 --max_tokens_per_batch 128 --save_dataset jsonl --overwrite "
+        f"--budget 20 --max_tokens_per_batch {MAX_TOKENS} --save_dataset jsonl --overwrite "
         f"--cache_dir {folder / 'cache'} --output_dir {folder / 'out'}"
     )
     return main(words.split())
@@ -70,7 +71,7 @@ def by_words(inputs: Path, folder: Path) -> int:
 
 def by_verb(inputs: Path, folder: Path) -> int:
     model, tokenizer = loaded(inputs)
-    options = {"max_tokens_per_batch": 128, "cache_dir": folder / "cache", "progress": False}
+    options = {"max_tokens_per_batch": MAX_TOKENS, "cache_dir": folder / "cache", "progress": False}
     rows = Dataset.from_list([json.loads(line) for line in (inputs / "rows.jsonl").read_text().splitlines()])
     select(rows, "ifd", 20, model=model, tokenizer=tokenizer, **options).save(folder / "out")
     return 0

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import torch
-from killed_runs import batches, found, loaded, make_inputs
+from killed_runs import MAX_TOKENS, batches, found, loaded, make_inputs
 
 from hf_select.crash_point import VARIABLE
 from hf_select.select import select
@@ -44,7 +44,7 @@ def work(inputs: Path, folder: Path, log: Path, *, stops_itself: bool) -> None:
     shards._Meter.timed = noted
     model, tokenizer = loaded(inputs)
     rows = Dataset.from_list([json.loads(line) for line in (inputs / "rows.jsonl").read_text().splitlines()])
-    options = {"max_tokens_per_batch": 128, "cache_dir": folder / "cache", "progress": False}
+    options = {"max_tokens_per_batch": MAX_TOKENS, "cache_dir": folder / "cache", "progress": False}
     selection = select(rows, "ifd", 20, model=model, tokenizer=tokenizer, **options)
     state = shards.processes()
     if state.is_main_process:

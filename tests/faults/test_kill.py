@@ -17,8 +17,13 @@ AT_VERB = (
     *("file.written:1", "file.written:20", "file.flushed:2", "file.flushed:33", "file.renamed:1", "file.renamed:31"),
     *("shard.computed:1", "shard.computed:17", "shard.stored:1", "shard.stored:32", "manifest.due:1", "manifest.due:2"),
     *("manifest.stored:1", "picks.made:1", "selection.half_saved:1", "selection.recorded:1", "selection.saved:1"),
+    *(
+        "file.flushed:35",
+        "file.written:36",
+        "file.flushed:37",
+    ),  # the three files of the selection, behind 34 of the store
 )
-AT_COMMAND = ("report.due:1", "output.staged:1", "output.moving:1", "output.moving:2")
+AT_COMMAND = ("report.due:1", "output.staged:1", "output.whole:1", "output.moving:1", "output.moving:2")
 ELSEWHERE = ("hub.", "reselect.")  # the Hub has a stub of its own, re-selection a training
 
 
@@ -58,7 +63,7 @@ def test_every_crash_point_has_its_kill():
 @pytest.mark.slow
 def test_a_selection_goes_on_behind_a_kill_at_every_crash_point(tmp_path):
     driven = drive(tmp_path / "runs", [{"crash_at": kill, "over_another": n % 2} for n, kill in enumerate(AT_VERB)])
-    assert len(driven["results"]) == len(AT_VERB) == 17
+    assert len(driven["results"]) == len(AT_VERB) == 20
     n_left = 0
     for result in driven["results"]:
         assert result["status"] == -9, result["kill"]

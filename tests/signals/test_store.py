@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from hf_select.errors import ConfigError, DiskSpaceError
+from hf_select.errors import ConfigError, DiskSpaceError, NotWritableError
 from hf_select.signals import store as store_module
 from hf_select.signals.store import open_store
 
@@ -94,7 +94,7 @@ def test_a_finished_store_need_not_be_writable(store, monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     assert set(store.read(0, 1)) == set(ARRAYS)
     store.finish(1)
-    with pytest.raises(ConfigError, match=r"Read-only file system.*Give another cache_dir"):
+    with pytest.raises(NotWritableError, match=r"Read-only file system.*Give another folder.*cache_dir=False stores"):
         store.write(0, 1, ARRAYS)
 
 

@@ -30,8 +30,8 @@ from hf_select.signals.keys import one_step_influence
 _RATES = (1e-5, 1e-4, 1e-3)
 _ENGINES = {
     "SGD": ("plain", "exact", "anchored"),
-    "warm AdamW": ("plain", "linear", "exact", "anchored"),
-    "fresh AdamW": ("plain", "exact", "anchored"),
+    "warm AdamW": ("plain", "linear", "exact", "anchored", "curved_16", "curved_64"),
+    "fresh AdamW": ("plain", "exact", "anchored", "curved_16", "curved_64"),
 }
 
 

@@ -75,9 +75,10 @@ def test_every_program_that_does_not_end_is_ended_and_leaves_nothing(tmp_path, m
         with Sandbox(n_workers=1, timeout=1.0, allow_code_eval=True) as sandbox:
             found = {name: sandbox.check(code, entry_point="f", tests=tests) for name, code in programs.items()}
             until = time.monotonic() + 1.0  # promised: none a second after the verdict
-            while len(set(descendants(os.getpid())) - before) > 1 and time.monotonic() < until:
+            while len(set(descendants(os.getpid())) - before) > 2 and time.monotonic() < until:
                 time.sleep(0.02)
-            assert len(set(descendants(os.getpid())) - before) == 1  # the worker
+            # the worker, and the supervisor that it has forked for the next program
+            assert len(set(descendants(os.getpid())) - before) <= 2
         assert set(descendants(os.getpid())) <= before
     finally:
         prctl(_PR_SET_CHILD_SUBREAPER, 0)

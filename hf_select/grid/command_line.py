@@ -37,7 +37,7 @@ def parse_groups(
         One object of each group.
 
     Raises:
-        ConfigError: if a file cannot be read or a value has the wrong form.
+        ConfigError: if a file cannot be read, a value has the wrong form, or the models are to be pushed.
         UnknownNameError: if there is no such argument.
     """
     from transformers import HfArgumentParser
@@ -60,6 +60,11 @@ def parse_groups(
         parsed = parser.parse_args_into_dataclasses(args=words, look_for_args_file=False)
     except ValueError as error:
         raise ConfigError(f"The arguments cannot be used: {error}") from error
+    if any(getattr(group, "push_to_hub", False) for group in parsed[: len(groups)]):
+        raise ConfigError(
+            "push_to_hub: this recipe trains many models to compare them, and none is meant to be used. Push the rows "
+            "of a selection with `hf-select push`, or a model with recipes/codeact.py --push_to_hub True."
+        )
     return tuple(parsed[: len(groups)])
 
 

@@ -36,6 +36,7 @@ BAD_WORDS = {
     "unknown arm": (["--arms", "statik"], "Unknown arm 'statik'. Did you mean 'static'"),
     "unknown score": (["--other_scores", "perplexy"], "Unknown method 'perplexy'. Did you mean 'perplexity'"),
     "bad seed": (["--seeds", "x"], "ConfigError: seeds='x'"),
+    "push": (["--push_to_hub", "True"], "ConfigError: push_to_hub: this recipe trains many models"),
     "budget 0": (["--budget", "0"], "BudgetError: budget=0"),
     "budget above 100 %": (["--budget", "140%"], "budget='140%' is not a fraction in (0, 1]"),
     "budget above the candidates": (["--budget", "100000"], "above"),

@@ -33,6 +33,7 @@ BAD_WORDS = {
     "unknown method": (["--methods", "k_meens"], "UnknownNameError: Unknown method 'k_meens'. Did you mean 'k_means'"),
     "unknown argument": (["--budget", "1%"], "Unknown argument 'budget'. Did you mean 'budgets'"),
     "no method": (["--methods", ","], "names no method"),
+    "push": (["--push_to_hub", "True"], "ConfigError: push_to_hub: this recipe trains many models"),
     "budget 0": (["--budgets", "0"], "BudgetError: budget=0"),
     "budget above 100 %": (["--budgets", "140%"], "budget='140%' is not a fraction in (0, 1]"),
     "budget above what is left": (["--budgets", "100%"], "are left to pick"),

@@ -12,6 +12,7 @@ import pytest
 from hf_select import files
 from hf_select.errors import DiskSpaceError, NotWritableError
 from hf_select.files import replace_file, require_free_space, sweep, write_bytes, write_json
+from tests.full_disk import full_at
 
 
 @pytest.fixture(autouse=True)
@@ -160,26 +161,6 @@ def test_a_file_system_without_locks_is_written_and_never_swept(tmp_path, monkey
     (tmp_path / ".b.x1.hf_select.tmp").mkdir()
     write_bytes(tmp_path / "a", b"whole")
     assert names(tmp_path) == [".b.x1.hf_select.tmp", "a"]
-
-
-def full_at(monkeypatch, n):
-    """Let the ``n``-th write, flush or rename find a full disk; gives the list of what was called."""
-    calls = []
-
-    def counted(name, real):
-        def call(*args, **kwargs):
-            calls.append(name)
-            if len(calls) == n:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return real(*args, **kwargs)
-
-        return call
-
-    monkeypatch.setattr(os, "fsync", counted("flush", os.fsync))
-    monkeypatch.setattr(files.tempfile, "mkdtemp", counted("folder", files.tempfile.mkdtemp))
-    monkeypatch.setattr(files.Path, "write_bytes", counted("write", files.Path.write_bytes))
-    monkeypatch.setattr(files.Path, "replace", counted("rename", files.Path.replace))
-    return calls
 
 
 def test_a_disk_that_is_full_at_any_call_leaves_the_old_file_whole(tmp_path, monkeypatch):

@@ -1,11 +1,9 @@
 """A disk that fills up at any write: told with both numbers, what was there before stays, nothing is left (F17)."""
 
-import errno
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +11,13 @@ import pytest
 
 from hf_select.errors import DiskSpaceError
 from hf_select.selection import Selection
-from hf_select.signals import store as store_module
 from hf_select.signals.plan import make_plan
 from hf_select.signals.shards import run_shards
 from hf_select.signals.store import open_store
+from tests.full_disk import full_at
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_NAMESPACE = ("unshare", "-Urm")
-
-
-def full_at(patch, n):
-    """Let the ``n``-th call that takes space on the disk find it full; gives the list of calls."""
-    calls = []
-
-    def counted(name, real):
-        def call(*args, **kwargs):
-            calls.append(name)
-            if len(calls) == n:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return real(*args, **kwargs)
-
-        return call
-
-    patch.setattr(tempfile, "mkdtemp", counted("folder", tempfile.mkdtemp))
-    patch.setattr(store_module, "save_file", counted("shard", store_module.save_file))
-    patch.setattr(Path, "write_bytes", counted("write", Path.write_bytes))
-    patch.setattr(os, "fsync", counted("flush", os.fsync))
-    patch.setattr(Path, "replace", counted("rename", Path.replace))
-    return calls
 
 
 def read_batch(rows):

@@ -6,7 +6,6 @@ derivative is formed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -138,10 +137,10 @@ def _ritz_pairs(
         if not float(torch.linalg.vector_norm(fresh)) > _EXHAUSTED * scale:
             break
     projected = (basis[:n_found] @ products[:n_found].T).double()
+    if not bool(projected.isfinite().all()):
+        raise ModelError("The loss of a reference task is not finite beside the weights; engine='exact' moves none.")
     found, rotation = torch.linalg.eigh((projected + projected.T) / 2)
     values = np.zeros(n_pairs)
     values[:n_found] = found.cpu().numpy()
-    if not math.isfinite(float(np.abs(values).sum())):
-        raise ModelError("The loss of a reference task is not finite beside the weights; engine='exact' moves none.")
     basis[:n_found] = rotation.T.to(basis) @ basis[:n_found]
     return values, basis

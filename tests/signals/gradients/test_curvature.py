@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hf_select.errors import ModelError
 from hf_select.signals.gradients.capture import Capture
-from hf_select.signals.gradients.curvature import leading_curvature
+from hf_select.signals.gradients.curvature import _ritz_pairs, leading_curvature
 from hf_select.signals.gradients.direction import reference_directions
 from hf_select.signals.gradients.engine import GradientEngine, gradient_engine
 from hf_select.signals.gradients.loss import make_loss
@@ -100,6 +101,11 @@ def test_curvature_brings_large_steps_nearer_to_the_oracle(kind, make_source, ma
     }
     assert errors["curved_16"] < 0.7 * errors["anchored"]
     assert errors["curved_64"] < errors["curved_16"]
+
+
+def test_a_loss_that_breaks_beside_the_weights_is_told():
+    with pytest.raises(ModelError, match="not finite beside the weights"):
+        _ritz_pairs(lambda vector: vector * float("nan"), torch.ones(5), 3)
 
 
 def test_a_mean_gradient_is_the_mean_of_gradients(make_source, make_model):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import hf_select
 from hf_select.crash_point import CRASH_POINTS, VARIABLE, crash_point
 from hf_select.errors import ConfigError
 
-PACKAGE = Path(__file__).resolve().parents[1] / "hf_select"
+PACKAGE = Path(hf_select.__file__).resolve().parent
 
 
 def test_every_name_stands_at_one_place():

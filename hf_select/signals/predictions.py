@@ -12,7 +12,7 @@ import torch
 from hf_select.signals.plan import Segment
 
 _MAX_LOGIT_BYTES = 128 * 2**20  # float32 logits that exist at once
-_MAX_CPU_POSITIONS = 512  # positions whose logits exist at once on a CPU: twice as fast while they stay in its cache
+_MAX_CPU_POSITIONS = 256  # positions whose logits exist at once on a CPU: twice as fast while they stay in its cache
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hf_select.errors import ModelError, PackingError
 from hf_select.signals.identity import require_whole
+from hf_select.signals.last_layer import last_blocks, read_only_at
 from hf_select.signals.layout import Inputs, Layout, lay_out
 from hf_select.signals.plan import Segment
 from hf_select.signals.predictions import Predictions, target_positions
@@ -32,10 +33,12 @@ class Way(NamedTuple):
     Attributes:
         layout: how segments lie in its input.
         applies_head: whether the head is applied by the reader, only where a loss is read, or by the model itself.
+        spares_last: whether what can be left out of the last layer is left out, where only losses are read.
     """
 
     layout: Layout
     applies_head: bool
+    spares_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Reader:
         layout: how segments lie in its input.
         body: the model without its head, if the head is applied here; ``None`` if the model does it itself.
         device: where its inputs go.
+        spared: blocks that run only where a loss is read, while no state is asked for.
     """
 
     model: torch.nn.Module
     layout: Layout
     body: torch.nn.Module | None
     device: torch.device
+    spared: Sequence[torch.nn.Module] = ()
 
     def read(
         self,
@@ -121,7 +126,8 @@ class Reader:
         where, target_ids = target_positions(segments, inputs.starts[: len(segments)])
         counts = [len(segment.target) for segment in segments]
         if self.body is not None:
-            hidden = self.body(**inputs.kwargs).last_hidden_state.flatten(0, 1)
+            with read_only_at(where, inputs.kwargs["input_ids"].shape, () if needs_states else self.spared):
+                hidden = self.body(**inputs.kwargs).last_hidden_state.flatten(0, 1)
             given = hidden[where.to(hidden.device)]
             head = inner_model(self.model).get_output_embeddings()
             target_ids = target_ids.to(given.device)
@@ -168,7 +174,8 @@ def reader(model: torch.nn.Module, way: Way) -> Iterator[Reader]:
             if use_cache is not None:
                 config.use_cache = False
             body = inner_model(bare).base_model if way.applies_head else None
-            yield Reader(bare, way.layout, body, next(bare.parameters()).device)
+            spared = last_blocks(body) if body is not None and way.spares_last else []
+            yield Reader(bare, way.layout, body, next(bare.parameters()).device, spared)
     finally:
         if use_cache is not None:
             config.use_cache = use_cache

@@ -1,9 +1,9 @@
 """In which way a model is read: the cheapest of those that give the model's own losses.
 
-A model can be read packed or padded, and with its head applied only where a loss is read or inside its own forward
-pass. A way is taken only after ``check_packing`` found that segments do not see one another, and after it reproduced
-the losses of the plain model on two short segments. So a model that leaks, or that scales or caps its logits, is read
-in the next way and never wrongly.
+A model can be read packed or padded, with its head applied only where a loss is read or inside its own forward pass,
+and with blocks of its last layer at the tokens that are read or at all of them. A way is taken only after
+``check_packing`` found that segments do not see one another, and after it reproduced the losses of the plain model on
+two short segments. So a model that leaks, or that scales or caps its logits, is read in the next way and never wrongly.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hf_select.errors import ModelError, PackingError
+from hf_select.signals.last_layer import last_blocks
 from hf_select.signals.layout import Layout
 from hf_select.signals.plan import Segment
 from hf_select.signals.reader import Way, bare_model, forward_parameters, inner_model, reader
@@ -56,7 +57,10 @@ def _ways(model: torch.nn.Module) -> list[Way]:
     inner = inner_model(model)
     has_head = inner.base_model is not inner and inner.get_output_embeddings() is not None
     layouts = list(Layout) if "position_ids" in forward_parameters(model) else [Layout.PADDED]
-    return [Way(layout, applies) for layout in layouts for applies in ((True, False) if has_head else (False,))]
+    parts = [(True, True), (True, False), (False, False)] if has_head else [(False, False)]
+    if has_head and not last_blocks(inner.base_model):
+        parts.pop(0)
+    return [Way(layout, *part) for layout in layouts for part in parts]
 
 
 def _is_right(model: torch.nn.Module, way: Way, probe: Sequence[Segment], expected: NDArray[Any]) -> bool:

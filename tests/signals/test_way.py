@@ -14,13 +14,13 @@ from hf_select.training import PACKED_ATTENTION, packed_attention
 
 # family -> how it must come to be read: way
 WAYS = {
-    "llama": Way(Layout.PACKED, True),
-    "qwen2": Way(Layout.PACKED, True),
-    "gpt2": Way(Layout.PACKED, True),
-    "gpt_neox": Way(Layout.PACKED, True),
+    "llama": Way(Layout.PACKED, True, True),
+    "qwen2": Way(Layout.PACKED, True, True),
+    "gpt2": Way(Layout.PACKED, True, True),
+    "gpt_neox": Way(Layout.PACKED, True, True),
     "granite": Way(Layout.PACKED, False),  # scales its logits
     "gemma2": Way(Layout.RESTARTED, False),  # caps attention scores, which the packed attention refuses, and its logits
-    "bloom": Way(Layout.PADDED, True),  # has no positions to restart
+    "bloom": Way(Layout.PADDED, True),  # has no positions to restart, and its last block reads the residual too
 }
 
 
@@ -48,7 +48,7 @@ def test_a_leak_is_found(make_model, monkeypatch) -> None:
 
     whole = attention._attention_by_segment
     monkeypatch.setattr(attention, "_attention_by_segment", leaking)
-    assert find_way(make_model("llama")) == Way(Layout.RESTARTED, True)
+    assert find_way(make_model("llama")) == Way(Layout.RESTARTED, True, True)
 
 
 def test_the_search_leaves_no_trace(make_model) -> None:
@@ -82,7 +82,7 @@ def test_half_precision(make_model, segments, plain_nll) -> None:
     model = make_model("llama")
     exact = plain_nll(model, readable(segments))
     way = find_way(model.bfloat16())
-    assert way == Way(Layout.PACKED, True)
+    assert way == Way(Layout.PACKED, True, True)
     with reader(model, way) as ready:
         values = ready.read(readable(segments), nll=True, pools=("row",))
     assert values["row"].dtype == np.float32

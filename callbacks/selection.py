@@ -20,9 +20,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from hf_select.budget import Budget
+from hf_select.callbacks.ledger import LEDGER_FILE, figures_of, ledger_entry
+from hf_select.callbacks.pool import drawn, rows_to_score
 from hf_select.callbacks.tracker import Values, report
 from hf_select.crash_point import crash_point
-from hf_select.errors import ConfigError, RowError, StaleStateError
+from hf_select.errors import ConfigError
 from hf_select.extraction import Extraction, as_companions
 from hf_select.files import write_json
 from hf_select.methods import Method, make_for
@@ -30,10 +32,13 @@ from hf_select.select import check_asked, select_from
 from hf_select.signals.identity import key_of, require_whole
 from hf_select.signals.keys import Task
 from hf_select.signals.models import Companions, Models
+from hf_select.signals.shards import processes
 from hf_select.signals.source import Options
+from hf_select.termination import Terminated
+from hf_select.training.last_step import end_at_last_step
 from hf_select.training.live_sampler import Event, LiveSampler, compared, own_sampler
 from hf_select.training.random_state import random_state_kept
-from hf_select.training.seal import is_sealed, sealed, unsealed
+from hf_select.training.seal import kept_of, sealed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,10 +46,6 @@ if TYPE_CHECKING:
     from hf_select.selection import Selection
 
 logger = logging.getLogger("hf_select")
-
-LEDGER_FILE = "selection_ledger.json"
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_LOGGED = ("n_rows", "replaced_fraction", "overlap", "seconds")
 
 
 class SelectionCallback(TrainerCallback, ExportableState):
@@ -54,6 +55,9 @@ class SelectionCallback(TrainerCallback, ExportableState):
     length, so that schedule and number of steps stay. A change takes effect behind the batches that were fetched
     already. Optimiser, gradients, random state and training flags are left as found: with a budget of 100 % the
     weights are those of a run without the callback, bit by bit.
+
+    A SIGTERM within a selection ends the process with status 143; with ``enable_jit_checkpoint`` the ``Trainer`` saves
+    that step before, and the training that is resumed there makes the selection first.
 
     Every tracker of ``report_to`` gets ``train/selection_n_rows``, ``train/selection_replaced_fraction``,
     ``train/selection_overlap``, ``train/selection_seconds`` and ``train/selection_score_median``, the log history the
@@ -121,6 +125,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._began = 0.0
         self._step = 0  # of the last hook, so that a checkpoint says which step its selection is of
         self._unreported: Values | None = None
+        self._put_off: dict[str, int] | None = None  # where a selection takes effect that SIGTERM has cut off
+        self._ended: Terminated | None = None
         self.ledger: list[dict[str, Any]] = []
 
     def on_train_begin(
@@ -137,18 +143,19 @@ class SelectionCallback(TrainerCallback, ExportableState):
         """Put the live sampler in, restore what a checkpoint holds, and select at once if that was asked for."""
         self._began = time.perf_counter()
         self._sampler, self.ledger = LiveSampler(own_sampler(train_dataloader)), []
-        self._step, self._unreported = state.global_step, None
+        self._step, self._unreported, self._put_off = state.global_step, None, None
         train_dataloader.set_sampler(self._sampler)
         require_whole(model)
         companions = replace(self._companions, optimizer=kwargs["optimizer"])  # read as it stands
         models = Models(model, processing_class, self._given["embedder"], companions=companions)
-        dataset = self._rows(train_dataloader.dataset)
+        dataset = rows_to_score(self._given["dataset"], train_dataloader.dataset)
         self._extraction = Extraction(
             dataset, models, self._given["columns"], self._options, self._given["labelled"], self._given["reference"]
         )
         check_asked(self._method(models.task), self._budget, self._extraction)
         if state.global_step:
-            self._restore(state)
+            self._restore(args, state)
+            end_at_last_step(state, train_dataloader)
         elif self._first == 0:
             self._reselect(args, state)
 
@@ -163,8 +170,20 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._step = state.global_step
         due = state.global_step >= max(1, self._first) and (state.global_step - self._first) % self._every == 0
         if due and state.global_step < state.max_steps:
-            self._reselect(args, state)
-            self._report(args, state, control)
+            try:
+                self._reselect(args, state)
+            except Terminated as ended:
+                if not args.enable_jit_checkpoint:
+                    raise
+                self._leave(ended, control)
+            else:
+                self._report(args, state, control)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Leave after SIGTERM, now that the checkpoint is written."""
+        if self._ended is not None:
+            processes().wait_for_everyone()
+            raise self._ended
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -179,10 +198,10 @@ class SelectionCallback(TrainerCallback, ExportableState):
             write_json(Path(args.output_dir) / LEDGER_FILE, {**self._identity(), "selections": self.ledger})
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: every change of the rows in use, the ledger, and the hash of both."""
+        """What a checkpoint keeps: every change of the rows in use, the ledger, what is put off, and a hash of it."""
         events = [] if self._sampler is None else [event.packed() for event in self._sampler.events]
-        kept = {**self._identity(), "step": self._step, "events": events, "ledger": self.ledger}
-        return {"args": {}, "attributes": sealed(type(self).__name__, kept)}
+        kept = {"step": self._step, "events": events, "ledger": self.ledger, "put_off": self._put_off}
+        return {"args": {}, "attributes": sealed(type(self).__name__, {**self._identity(), **kept})}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> NoReturn:  # noqa: ARG003
@@ -210,39 +229,21 @@ class SelectionCallback(TrainerCallback, ExportableState):
             "pool_fraction": self._pool_fraction,
         }  # fmt: skip
 
-    def _rows(self, trained: Any) -> Dataset:
-        """The rows to score, as many as are trained on."""
-        dataset: Dataset = trained if self._given["dataset"] is None else self._given["dataset"]
-        if len(dataset) != len(trained):
-            raise RowError(
-                f"dataset= has {len(dataset)} rows and the training dataset {len(trained)}; row i of one must be row i "
-                f"of the other."
-            )
-        return dataset
-
-    def _restore(self, state: TrainerState) -> None:
-        """The events of the run that the checkpoint is of."""
+    def _restore(self, args: TrainingArguments, state: TrainerState) -> None:
+        """The events of the run that the checkpoint is of; the selection is made that SIGTERM has cut off."""
         saves: Any = state.stateful_callbacks
-        name, own = next((name for name in saves if is_sealed(saves[name])), None), type(self).__name__
-        if name is None and own not in saves:
+        own, place = type(self).__name__, f"trainer_state.json of checkpoint-{state.global_step}"
+        kept = kept_of(own, saves, place, state.global_step, self._identity())
+        if kept is None:
             logger.warning("The checkpoint holds no selection; all rows are in use until the next one.")
             saves[own] = self.state()  # the Trainer saves only what the checkpoint knew
             return
-        place = f"trainer_state.json of checkpoint-{state.global_step}"
-        attributes = unsealed(name or own, saves[name or own], place, state.global_step)
-        if name != own:
-            raise StaleStateError(
-                f"The checkpoint holds the selection of a {name}, not of a {own}; use the same class."
-            )
         assert self._sampler is not None
-        for field, value in self._identity().items():
-            if attributes[field] != value:
-                raise StaleStateError(
-                    f"The checkpoint was made with {field}={attributes[field]!r} and this callback has {value!r}: the "
-                    f"resumed run would not be the one that was cut off. Use the same, or start anew."
-                )
-        self._sampler.events = [Event.unpacked(event) for event in attributes["events"]]
-        self.ledger = list(attributes["ledger"])
+        self._sampler.events = [Event.unpacked(event) for event in kept["events"]]
+        self.ledger = list(kept["ledger"])
+        if put_off := kept.get("put_off"):
+            self._sampler.epoch, self._sampler.position = put_off["epoch"], put_off["position"]
+            self._reselect(args, state)
 
     def _reselect(self, args: TrainingArguments, state: TrainerState) -> None:
         """Score, pick, and tell the sampler; the same on every rank."""
@@ -260,15 +261,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         before = sampler.events[-1].in_use if sampler.events else np.ones(len(in_use), dtype=bool)
         sampler.change(in_use, position)
         crash_point("reselect.swapped")
-        entry = {
-            "step": state.global_step,
-            "epoch": state.epoch,
-            "position": position,
-            **compared(before, in_use),
-            "score_quantiles": np.quantile(selection.scores, _QUANTILES).round(6).tolist(),
-            "excluded": selection.provenance["excluded"],
-            "seconds": round(time.perf_counter() - began, 3),
-        }
+        seconds = time.perf_counter() - began
+        entry = ledger_entry(state, position, compared(before, in_use), selection, seconds)
         self.ledger.append(entry)
         crash_point("reselect.noted")
         self._unreported = selection.scores
@@ -278,22 +272,26 @@ class SelectionCallback(TrainerCallback, ExportableState):
                 state.global_step, entry["n_rows"], 100 * entry["replaced_fraction"], entry["seconds"],
             )  # fmt: skip
 
+    def _leave(self, ended: Terminated, control: TrainerControl) -> None:
+        """Have the ``Trainer`` save this step at once; the selection is made when the training goes on from there."""
+        from accelerate.utils import gather_object
+
+        assert self._sampler is not None
+        self._ended = ended
+        self._put_off = {"epoch": self._sampler.epoch, "position": max(gather_object([self._sampler.position]))}
+        control.should_save = control.should_training_stop = True
+        control.should_evaluate = False
+
     def _report(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Log the last selection, if that is yet to be done."""
         if self._unreported is None:
             return
         scores, self._unreported = self._unreported, None
-        figures = {f"selection_{name}": self.ledger[-1][name] for name in _LOGGED}
-        figures["selection_score_median"] = self.ledger[-1]["score_quantiles"][_QUANTILES.index(0.5)]
-        report(figures, args, state, control, histograms={"selection_scores": scores})
+        report(figures_of(self.ledger[-1]), args, state, control, histograms={"selection_scores": scores})
 
     def _select(self, extraction: Extraction, number: int) -> Selection:
         """The selection of that number, with a stream of random numbers of its own."""
         rng = np.random.default_rng([self._seed, number])
-        candidates = None
-        if self._pool_fraction < 1:
-            n_rows = len(extraction.dataset)
-            candidates = np.zeros(n_rows, dtype=bool)
-            candidates[rng.permutation(n_rows)[: Budget.fraction(self._pool_fraction).n_rows(n_rows)]] = True
+        candidates = drawn(len(extraction.dataset), self._pool_fraction, rng)
         method = self._method(extraction.models.task)
         return select_from(extraction, method, self._budget, seed=int(rng.integers(2**31)), candidates=candidates)

@@ -2,6 +2,7 @@
 
 A file is written in a folder of its own beside its place, ``.<name>.<random>.hf_select.tmp``, which its process holds
 locked. Such a folder that nobody holds is what a killed process left; the next process that writes there removes it.
+``scratch_folder`` gives such a folder for files that are not to stay.
 """
 
 from __future__ import annotations
@@ -130,6 +131,22 @@ def sweep(folder: Path) -> int:
             n_removed += 1
         _close(handle)
     return n_removed
+
+
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """A folder where temporary files go, gone at the end; those that killed processes left there go as well.
+
+    Args:
+        name: what it is for.
+
+    Yields:
+        Path: the folder, empty.
+    """
+    place = Path(tempfile.gettempdir())
+    sweep(place)
+    with _folder_beside(place / name) as folder:
+        yield folder
 
 
 def is_disk_full(error: BaseException) -> bool:

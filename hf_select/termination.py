@@ -27,7 +27,7 @@ _numbers = itertools.count()  # all processes do the same long works in the same
 
 
 class Terminated(SystemExit):
-    """The process was told to stop and has put its work away; ends it with status 143."""
+    """The process was told to stop, and leaves its work in order; ends it with status 143."""
 
     def __init__(self, message: str) -> None:
         leave_quickly()
@@ -35,7 +35,7 @@ class Terminated(SystemExit):
         self.message = message
 
     def __str__(self) -> str:
-        """What was put away, and how to go on."""
+        """What was stopped, what is kept, and how to go on."""
         return self.message
 
 

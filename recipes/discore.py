@@ -15,6 +15,9 @@ Your model and data, and the paper's setting:
     accelerate launch --config_file recipes/accelerate/ddp.yaml recipes/discore.py \
         --config recipes/configs/discore_starcoder.yaml
 
+Files that do not parse, near copies and files that hold a problem are left out by ``--gates
+parses,near_duplicates,leakage`` before anything is cut or picked; pass@1 is given without leaked problems too.
+
 A base run (warm-up, stable phase, decay) leaves checkpoints with the state of the optimiser. At each of them rows that
 the base run did not see are scored: what would one step on the row alone do to the loss of each task? From one of them
 training goes on: on the better, the worse and a random half of the scored rows; and on rows picked at random, picked

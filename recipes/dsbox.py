@@ -15,6 +15,8 @@ A language model instead of a classifier (pass@1 needs your word that model-writ
 
     HF_ALLOW_CODE_EVAL=1 accelerate launch recipes/dsbox.py --config recipes/configs/dsbox_generation_demo.yaml
 
+``--gates duplicates,parses`` takes rows out first, and says which and why.
+
 Every seed divides the rows into test, validation and pool, and labels a few rows of the pool. A model that learned
 those reads the signals of all methods, each pass once; every method picks at every budget; a fresh model learns the
 labelled rows and the picks, and is measured on the test rows. The run lands in ``output_dir``: results.json,

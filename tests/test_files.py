@@ -11,7 +11,7 @@ import pytest
 
 from hf_select import files
 from hf_select.errors import DiskSpaceError, NotWritableError
-from hf_select.files import replace_file, require_free_space, sweep, write_bytes, write_json
+from hf_select.files import replace_file, require_free_space, scratch_folder, sweep, write_bytes, write_json
 from tests.full_disk import full_at
 
 
@@ -70,6 +70,20 @@ def test_what_a_dead_process_left_goes_and_what_a_live_one_writes_stays(tmp_path
     writer.join()
     assert (tmp_path / "b").read_text() == "live"
     assert names(tmp_path) == ["b"]
+
+
+def test_a_scratch_folder_goes_and_so_does_that_of_a_dead_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    (tmp_path / ".a.x1.hf_select.tmp").mkdir()
+    (tmp_path / "theirs").mkdir()
+    with scratch_folder("push") as first, scratch_folder("push") as second:
+        assert first != second
+        (first / "file").write_text("half")
+        assert names(tmp_path) == sorted([first.name, second.name, "theirs"])
+    assert names(tmp_path) == ["theirs"]
+    with pytest.raises(OSError, match="broken"), scratch_folder("push"):
+        raise OSError("broken")
+    assert names(tmp_path) == ["theirs"]
 
 
 def test_only_our_own_remains_are_swept(tmp_path):

@@ -150,7 +150,7 @@ def measure(setting: Setting, args: argparse.Namespace) -> tuple[dict[str, list[
     forward = {"forward, batch 16": lambda: plain_forward(setting)}
     with opened(setting, one) as make:
         runs = {name: Run(make(name, None), args.max_tokens_per_batch) for name in _UNCLIPPED}
-        clipped, oracle = Run(make("exact", 1.0), args.max_tokens_per_batch), make("oracle", 1.0)
+        clipped, oracle = Run(make("exact", 1.0), args.max_tokens_per_batch), make("oracle_float32", 1.0)
         oracle.read(np.arange(1))
         passes = {f"{name}, 1 task": warmed(run) for name, run in runs.items()}
         passes |= {"exact, 1 task, clipped": warmed(clipped), "exact, 1 task, clipped, whole": clipped.whole}

@@ -15,8 +15,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from hf_select.cli.ending import DONE, INTERRUPTED, READER_LEFT, TERMINATED, Terminated, cut_off, failed, sigterm_ends
+from hf_select.cli.ending import DONE, INTERRUPTED, READER_LEFT, TERMINATED, cut_off, failed, sigterm_ends
 from hf_select.errors import ConfigError, HfSelectError
+from hf_select.termination import Terminated
 
 __all__ = ["main"]
 

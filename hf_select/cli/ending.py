@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hf_select.errors import DiskSpaceError, EndpointError, HfSelectError, HubError, SandboxUnavailableError
-from hf_select.termination import leave_quickly
+from hf_select.termination import Terminated, leave_quickly
 
 DONE, FAILED, UNUSABLE, INTERRUPTED, READER_LEFT, TERMINATED = 0, 1, 2, 130, 141, 143
 STATUSES = """exit status:
@@ -28,10 +28,6 @@ STATUSES = """exit status:
 
 _OUTSIDE = (HubError, EndpointError, DiskSpaceError, SandboxUnavailableError)
 _SECONDS_TO_SPEAK = 10.0
-
-
-class Terminated(SystemExit):
-    """SIGTERM has come."""
 
 
 @contextlib.contextmanager
@@ -107,7 +103,7 @@ def shard_folder(cache_dir: str | None) -> Path:
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
-    raise Terminated(TERMINATED)
+    raise Terminated("Stopped by SIGTERM.")
 
 
 def _say(message: str) -> None:

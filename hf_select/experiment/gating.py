@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hf_select.errors import ConfigError
+from hf_select.errors import ColumnError, ConfigError, RowError
 from hf_select.experiment.arm import Arm
 from hf_select.experiment.gate_arguments import GateArguments
+from hf_select.experiment.process import on_main_process
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,6 +45,9 @@ def gates_for(
     problems: Mapping[str, Sequence[Problem]],
     *,
     executes_code: bool,
+    language_column: str | None = None,
+    are_files: bool = False,
+    problems_from: str = "--benchmarks",
 ) -> list[Gate]:
     """The gates of a run.
 
@@ -53,12 +57,16 @@ def gates_for(
         row_format: which column holds what.
         problems: problems of each benchmark, for the gate ``leakage``.
         executes_code: whether the user gave the word that code may run.
+        language_column: column of the language of a row, where it has another name than the gates know.
+        are_files: whether rows are source files, not answers that fence their code.
+        problems_from: the argument that names the benchmarks, for messages.
 
     Returns:
         The gates, the cheap ones first; none with ``no_gates``.
 
     Raises:
         ConfigError: if leakage is to be looked for and there is no benchmark.
+        ColumnError: if rows are to be executed that have no tests.
     """
     from hf_select.gates import LeakageGate, default_gates, make_gates, parse_gates
 
@@ -68,12 +76,14 @@ def gates_for(
     if asked.gates is None:
         exact, *tests = default_gates(dataset, row_format, allow_code_eval=executes_code)
         return [exact, *([LeakageGate(benchmarks, row_format)] if benchmarks else []), *tests]
-    if "leakage" in parse_gates(asked.gates) and not benchmarks:
+    named = parse_gates(asked.gates)
+    if "leakage" in named and not benchmarks:
         raise ConfigError(
-            "gates=leakage looks for problems of --benchmarks, and there is none that rows could leak; name some, for "
-            "example --benchmarks humaneval."
+            f"gates=leakage looks for problems of {problems_from}, and there is none that rows could leak; name some, "
+            f"for example {problems_from} humaneval."
         )
     reading: dict[str, Any] = {"row_format": row_format, "language": asked.gate_language}
+    reading |= {"language_column": language_column, "whole": are_files}
     fields: dict[str, dict[str, Any]] = {
         "parses": reading,
         "static": reading,
@@ -82,7 +92,13 @@ def gates_for(
         "leakage": {"row_format": row_format, "benchmarks": benchmarks},
         "runs": {"row_format": row_format, "allow_code_eval": executes_code or None},
     }
-    return make_gates(asked.gates, fields)
+    gates = make_gates(asked.gates, fields)
+    if "runs" in named and (missing := {"tests", "entry_point"} - set(dataset.column_names)):
+        raise ColumnError(
+            f"gates=runs executes rows with tests of their own, and these have no column {sorted(missing)[0]!r} but "
+            f"{dataset.column_names}; rename the columns that hold them, or leave 'runs' out."
+        )
+    return gates
 
 
 def run_gates(dataset: Dataset, gates: Iterable[Gate]) -> dict[str, Any]:
@@ -108,8 +124,39 @@ def run_gates(dataset: Dataset, gates: Iterable[Gate]) -> dict[str, Any]:
     }
 
 
+def gate_rows(
+    asked: GateArguments,
+    dataset: Dataset,
+    row_format: RowFormat,
+    problems: Mapping[str, Sequence[Problem]],
+    **options: Any,
+) -> dict[str, Any]:
+    """Take all rows of a run through the gates that were named, on the main process; through none if none was.
+
+    Args:
+        asked: what was asked for.
+        dataset: the rows.
+        row_format: which column holds what.
+        problems: problems of each benchmark, for the gate ``leakage``.
+        **options: those of ``gates_for``.
+
+    Returns:
+        What ``run_gates`` gives.
+
+    Raises:
+        RowError: if no row passed.
+    """
+    if asked.gates is None or asked.no_gates:
+        return {"keep": list(range(len(dataset))), "counts": {}, "not_checked": {}, "seconds": 0.0}
+    gates = gates_for(asked, dataset, row_format, problems, **options)
+    found = on_main_process(lambda: run_gates(dataset, gates))
+    if not found["keep"]:
+        raise RowError(f"gates={asked.gates!r} let none of the {len(dataset)} rows through: {found['counts']}.")
+    return found
+
+
 def find_leaks(
-    dataset: Dataset, row_format: RowFormat, problems: Mapping[str, Sequence[Problem]]
+    dataset: Dataset, row_format: RowFormat, problems: Mapping[str, Sequence[Problem]], *, progress: bool = True
 ) -> list[list[int | str]]:
     """All rows that hold a problem of a benchmark.
 
@@ -117,6 +164,7 @@ def find_leaks(
         dataset: the rows.
         row_format: which column holds what.
         problems: problems of each benchmark.
+        progress: show a progress bar.
 
     Returns:
         ``[row id, benchmark, task id, check]`` for each row and problem in it; nothing where there is no benchmark.
@@ -127,24 +175,27 @@ def find_leaks(
         return []
     gate = LeakageGate(benchmarks, row_format)
     leaks: list[list[int | str]] = []
-    for start in tqdm(range(0, len(dataset), _BATCH), desc="Looking for benchmark problems"):
+    for start in tqdm(range(0, len(dataset), _BATCH), desc="Looking for benchmark problems", disable=not progress):
         found = gate.matches(dataset[start : start + _BATCH])
         leaks += [[start + place, *match] for place, matches in enumerate(found) for match in matches]
     return leaks
 
 
-def leaked_problems(leaks: Iterable[Sequence[int | str]], row_ids: Iterable[int]) -> dict[str, set[str]]:
+def leaked_problems(
+    leaks: Iterable[Sequence[int | str]], row_ids: Iterable[int], benchmarks: Iterable[str] = ()
+) -> dict[str, set[str]]:
     """The problems that a subset holds.
 
     Args:
         leaks: the leaks of the whole dataset, as ``find_leaks`` gives them.
         row_ids: the subset.
+        benchmarks: names of benchmarks that were looked for, which have an entry though nothing leaked.
 
     Returns:
         Task ids by benchmark.
     """
     inside = set(row_ids)
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {name: set() for name in benchmarks}
     for row_id, benchmark, task_id, _ in leaks:
         if row_id in inside:
             found.setdefault(str(benchmark), set()).add(str(task_id))

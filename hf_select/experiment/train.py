@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hf_select.errors import ConfigError
 from hf_select.experiment.arguments import Arguments
 from hf_select.experiment.model import PACKED
@@ -31,7 +33,7 @@ class TrainingRecord:
         training_seconds: wall time.
         padding_fraction: share of padding in the batches of this process; ``None`` where workers collated.
         peak_memory_bytes: peak of GPU memory, else of resident memory.
-        training_loss: mean loss over all steps.
+        training_loss: mean loss over all steps, also those before a resumption.
         loss_history: ``[step, loss]`` as logged.
     """
 
@@ -100,9 +102,17 @@ def train(
         training_seconds=watch.seconds,
         padding_fraction=collator.stats.padding_fraction if counted else None,
         peak_memory_bytes=watch.peak_memory_bytes,
-        training_loss=float(outcome.training_loss),
+        training_loss=_mean_loss(history, float(outcome.training_loss)),
         loss_history=history,
     )
+
+
+def _mean_loss(history: list[list[float]], of_this_call: float) -> float:
+    """Mean over all steps that were logged: the ``Trainer``'s own counts none before a resumption."""
+    if not history:
+        return of_this_call
+    steps, losses = np.asarray(history, dtype=np.float64).T
+    return float(np.average(losses, weights=np.diff(steps, prepend=0.0)))
 
 
 def make_collator(tokenizer: PreTrainedTokenizerBase, arguments: Arguments) -> DynamicPackCollator | PaddingCollator:
@@ -157,7 +167,7 @@ def _trainer(
 ) -> tuple[Trainer, Any, Any]:
     from transformers import Trainer
 
-    from hf_select.callbacks import EfficiencyCallback, FiniteLossCallback
+    from hf_select.callbacks import EfficiencyCallback, FiniteLossCallback, LastStepCallback
 
     settings = copy.copy(arguments.training)
     changes |= {"remove_unused_columns": False, "logging_nan_inf_filter": False}
@@ -166,7 +176,7 @@ def _trainer(
         setattr(settings, name, value)
     collator = make_collator(tokenizer, arguments)
     watch = EfficiencyCallback(collator.stats)
-    callbacks = [watch, FiniteLossCallback()]
+    callbacks = [watch, FiniteLossCallback(), LastStepCallback()]
     trainer = Trainer(
         model=model,
         args=settings,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+CLEAN_MEASURES = ("n_leaked_problems", "n_uncontaminated", "pass_at_1_uncontaminated")
+"""What is measured besides of a benchmark whose problems were looked for in the rows."""
 
 
 def uncontaminated(
@@ -25,16 +28,22 @@ def uncontaminated(
         nothing was executed, or nothing is left) for the benchmarks that were looked for.
     """
     return {
-        name: {**measures, **_without(leaked[name], samples / f"{name}.jsonl")} if name in leaked else dict(measures)
+        name: {**measures, **(without_leaked(_read(samples / f"{name}.jsonl"), leaked[name]) if name in leaked else {})}
         for name, measures in benchmarks.items()
     }
 
 
-def _without(leaked: Collection[str], path: Path) -> dict[str, Any]:
-    passed: dict[str, list[bool | None]] = defaultdict(list)
-    for line in path.read_text(encoding="ascii").splitlines():
-        sample = json.loads(line)
-        passed[sample["task_id"]].append(sample["passed"])
+def without_leaked(passed: Mapping[str, Sequence[bool | None]], leaked: Collection[str]) -> dict[str, Any]:
+    """pass@1 on the problems that did not leak.
+
+    Args:
+        passed: what became of the samples of every problem, by task id; ``None`` where one was not executed.
+        leaked: task ids of the problems that the training rows hold.
+
+    Returns:
+        ``n_leaked_problems``, ``n_uncontaminated`` and ``pass_at_1_uncontaminated`` (``None`` where nothing was
+        executed, or nothing is left).
+    """
     clean = [found for task_id, found in passed.items() if task_id not in leaked]
     is_known = bool(clean) and all(one is not None for found in clean for one in found)
     shares = [sum(map(bool, found)) / len(found) for found in clean] if is_known else []
@@ -43,3 +52,11 @@ def _without(leaked: Collection[str], path: Path) -> dict[str, Any]:
         "n_uncontaminated": len(clean),
         "pass_at_1_uncontaminated": sum(shares) / len(shares) if shares else None,
     }
+
+
+def _read(path: Path) -> dict[str, list[bool | None]]:
+    passed: dict[str, list[bool | None]] = defaultdict(list)
+    for line in path.read_text(encoding="ascii").splitlines():
+        sample = json.loads(line)
+        passed[sample["task_id"]].append(sample["passed"])
+    return passed

@@ -39,7 +39,7 @@ class Code(NamedTuple):
     before: str = ""
 
 
-def codes_of(row: Row, language: str | None = None) -> list[Code]:
+def codes_of(row: Row, language: str | None = None, *, whole: bool = False) -> list[Code]:
     """The pieces of code that a row teaches.
 
     With fences in the response (the prompt of a classification row stands for it) every fenced piece is one, in the
@@ -49,13 +49,15 @@ def codes_of(row: Row, language: str | None = None) -> list[Code]:
     Args:
         row: the row.
         language: the language of the row, as its column or the user says.
+        whole: the text is a source file, in which fences belong to its comments: it is one piece.
 
     Returns:
         The pieces, in order; none for a row without text.
     """
     text, before = (row.response, row.prompt) if row.response or row.label is None else (row.prompt, "")
     text = text.replace("\r\n", "\n")
-    fenced = [Code(match[3], _tagged(match[2], match[3], language)) for match in _FENCE.finditer(text)]
+    fences = () if whole else _FENCE.finditer(text)
+    fenced = [Code(match[3], _tagged(match[2], match[3], language)) for match in fences]
     if fenced or not text.strip():
         return [code for code in fenced if code.source.strip()]
     before = before.replace("\r\n", "\n")

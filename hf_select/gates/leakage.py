@@ -92,9 +92,9 @@ class LeakageGate(Gate):
 
 
 def _python_of(row: Row) -> list[str]:
-    """Texts of the row that may be Python with functions."""
+    """Texts of the row that may be Python with functions: what is fenced, and a file with fences in its comments."""
     pieces = [
-        code for part in (row, Row("", row.prompt)) for code in codes_of(part) if "def " in code.before + code.source
+        code for part in (row, Row("", row.prompt)) for whole in (False, True) for code in codes_of(part, whole=whole)
     ]
     sources = [source for code in pieces for source in (code.source, code.before + code.source)]
     return list(dict.fromkeys(source for source in sources if "def " in source))

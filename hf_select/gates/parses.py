@@ -59,6 +59,7 @@ class ParsesGate(Gate):
         language: the language of rows for which neither a fence nor the column tells one.
         language_column: column of the language; ``None`` looks for ``language``, ``lang`` or ``programming_language``.
         languages: languages that tree-sitter reads; a grammar that refuses many real programs is not among them.
+        whole: rows are source files: fences in them are text of a comment, not the beginning of code.
     """
 
     name: ClassVar[str] = "parses"
@@ -72,11 +73,13 @@ class ParsesGate(Gate):
         language: str | None = None,
         language_column: str | None = None,
         languages: tuple[str, ...] = MEASURED,
+        whole: bool = False,
     ) -> None:
         self.row_format = row_format
         self.language = language
         self.language_column = language_column
         self.languages = languages
+        self.whole = whole
 
     def judge(self, batch: Batch) -> list[str | None]:
         """Parse the code of a batch.
@@ -91,7 +94,7 @@ class ParsesGate(Gate):
         languages = row_languages(batch, self.language_column, self.language, len(rows))
         verdicts: list[str | None] = []
         for row, language in zip(rows, languages, strict=True):
-            found = [self._judge(code) for code in codes_of(row, language)]
+            found = [self._judge(code) for code in codes_of(row, language, whole=self.whole)]
             self.n_not_checked += all(verdict == _NOT_CHECKED for verdict in found)
             verdicts.append(next((verdict for verdict in found if verdict), None))
         return verdicts

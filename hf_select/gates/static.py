@@ -66,6 +66,7 @@ class StaticGate(Gate):
         language_column: column of the language; ``None`` looks for ``language``, ``lang`` or ``programming_language``.
         errors: the messages that drop a row, of ``ERRORS``.
         known_names: names that programs may use without defining them.
+        whole: rows are source files: fences in them are text of a comment, not the beginning of code.
 
     Raises:
         UnknownNameError: if there is no such message.
@@ -82,6 +83,7 @@ class StaticGate(Gate):
         language_column: str | None = None,
         errors: tuple[str, ...] = tuple(ERRORS),
         known_names: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> None:
         for error in errors:
             if error not in ERRORS:
@@ -95,6 +97,7 @@ class StaticGate(Gate):
         self.language_column = language_column
         self.errors = errors
         self.known_names = known_names
+        self.whole = whole
 
     def judge(self, batch: Batch) -> list[str | None]:
         """Read the Python of a batch.
@@ -109,7 +112,7 @@ class StaticGate(Gate):
         languages = row_languages(batch, self.language_column, self.language, len(rows))
         verdicts: list[str | None] = []
         for row, language in zip(rows, languages, strict=True):
-            tree = _tree(codes_of(row, language))
+            tree = _tree(codes_of(row, language, whole=self.whole))
             self.n_not_checked += tree is None
             verdicts.append(None if tree is None else self._judge(tree, row.prompt))
         return verdicts

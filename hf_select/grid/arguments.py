@@ -17,7 +17,7 @@ from hf_select.experiment.arguments import (
     RunArguments,
     SelectionArguments,
 )
-from hf_select.experiment.gate_arguments import GateArguments
+from hf_select.experiment.gate_arguments import ArmGateArguments
 from hf_select.grid.command_line import parse_groups
 from hf_select.signals.keys import Task
 
@@ -88,7 +88,7 @@ class GridDataArguments(DataArguments):
 
 
 @dataclass
-class GridSelectionArguments(GateArguments):
+class GridSelectionArguments(ArmGateArguments):
     """What is compared."""
 
     gates: str | None = field(

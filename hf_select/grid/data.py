@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_select.errors import ColumnError, ConfigError, RowError
 from hf_select.experiment.arguments import DEMO, EvaluationArguments
-from hf_select.experiment.gating import gates_for, run_gates
+from hf_select.experiment.gating import gate_rows
 from hf_select.experiment.pool import Pool, load_pool
-from hf_select.experiment.process import on_main_process
 from hf_select.grid.arguments import GridArguments
 from hf_select.rows import RowFormat
 from hf_select.signals.keys import Task
@@ -101,13 +100,10 @@ def load_data(arguments: GridArguments) -> GridData:
 
 def _through_gates(pool: Pool, arguments: GridArguments) -> tuple[Pool, dict[str, Any]]:
     """The pool without the rows that a gate refuses, and what the gates said."""
-    asked, may_run = arguments.selection, arguments.experiment.executes_code
-    if asked.gates is None or asked.no_gates:
-        return pool, {"counts": {}, "not_checked": {}}
-    gates = gates_for(asked, pool.dataset, pool.row_format, pool.problems, executes_code=may_run)
-    found = on_main_process(lambda: run_gates(pool.dataset, gates))
-    if not found["keep"]:
-        raise RowError(f"gates={asked.gates!r} let none of the {len(pool.dataset)} rows through: {found['counts']}.")
+    may_run = arguments.experiment.executes_code
+    found = gate_rows(arguments.selection, pool.dataset, pool.row_format, pool.problems, executes_code=may_run)
+    if len(found["keep"]) == len(pool.dataset):
+        return pool, found
     return replace(pool, dataset=pool.dataset.select(found["keep"])), found
 
 

@@ -14,6 +14,7 @@ from hf_select.experiment.model import load_trained
 from hf_select.experiment.pool import rows_without_room, training_features
 from hf_select.experiment.process import on_main_process
 from hf_select.experiment.train import train
+from hf_select.experiment.uncontaminated import CLEAN_MEASURES, uncontaminated
 from hf_select.grid.base import BaseModel
 from hf_select.grid.data import GridData
 from hf_select.grid.setting import GridSetting
@@ -49,6 +50,8 @@ def drop_rows_without_room(data: GridData, base: BaseModel) -> GridData:
 def train_generator(setting: GridSetting, rows: Indices, folder: Path) -> dict[str, Any]:
     """Fine-tune a fresh language model on rows of the pool, and measure its loss and, if code may run, pass@1.
 
+    pass@1 is also given without the problems that these rows hold, of every benchmark that can leak.
+
     Args:
         setting: what the seed works on.
         rows: rows of the pool to train on.
@@ -66,12 +69,15 @@ def train_generator(setting: GridSetting, rows: Indices, folder: Path) -> dict[s
     pool = replace(setting.data.pool, validation={_VALIDATION: held_out})
     measured = measure(model, base.tokenizer, pool, arguments, folder / "samples")
     del model
+    leaked = setting.leaked(rows)
+    benchmarks = on_main_process(lambda: uncontaminated(measured["benchmarks"], leaked, folder / "samples"))
     on_main_process(lambda: shutil.rmtree(folder, ignore_errors=True))
-    first = next(iter(measured["benchmarks"].values()), None)
+    first = next(iter(benchmarks.values()), {})
     return {
         **{name: value for name, value in record.to_dict().items() if name != "loss_history"},
         "validation_loss": measured["validation_losses"][_VALIDATION],
-        "pass_at_1": first["pass_at_1"] if first else None,
-        "n_problems": first["n_problems"] if first else 0,
-        "benchmarks": measured["benchmarks"],
+        "pass_at_1": first.get("pass_at_1"),
+        "n_problems": first.get("n_problems", 0),
+        **{name: first[name] for name in CLEAN_MEASURES if name in first},
+        "benchmarks": benchmarks,
     }

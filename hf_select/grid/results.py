@@ -11,7 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from hf_select.experiment.gating import count_leaks
 from hf_select.experiment.results import versions
+from hf_select.experiment.uncontaminated import CLEAN_MEASURES
 from hf_select.files import replace_file
 from hf_select.grid.arguments import GridArguments
 from hf_select.grid.plan import FULL, Plan, budget_name
@@ -25,7 +27,7 @@ MEASURES: Mapping[Task, tuple[str, ...]] = {
 }
 _OF_ARMS = (
     *("rows", "tokens", "steps", "selection_seconds", "training_seconds", "padding_fraction", "peak_memory_bytes"),
-    *("validation_loss", "pass_at_1", "accuracy", "f1"),
+    *("validation_loss", "pass_at_1", *CLEAN_MEASURES, "accuracy", "f1"),
 )
 
 
@@ -61,6 +63,7 @@ def grid_results(
         "left_out": plan.left_out,
         "gates": dict(first.data.gates),
         "gates_not_checked": dict(first.data.gates_not_checked),
+        "leakage": count_leaks(first.leaks),
         "sandbox": next((found["sandbox"] for found in _benchmarks(cells) if found.get("sandbox")), None),
         "cells": [dict(cell) for cell in cells],
         "arms": arms_of(cells),

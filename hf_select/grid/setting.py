@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_select.experiment.gating import find_leaks, leaked_problems, real_benchmarks
+from hf_select.experiment.process import on_main_process
 from hf_select.experiment.run import Run
 from hf_select.grid.arguments import GridArguments
 from hf_select.grid.base import BaseModel
@@ -59,6 +61,35 @@ class GridSetting:
     def test(self) -> Dataset:
         """The rows that classifiers are measured on."""
         return self.data.dataset.select(self.split.test) if self.data.test is None else self.data.test
+
+    @cached_property
+    def leaks(self) -> list[list[int | str]]:
+        """Rows of the dataset that hold a problem of a benchmark, as ``find_leaks`` gives them; one look for all seeds.
+
+        Nothing where it was not asked for, or no benchmark can leak.
+        """
+        data = self.data
+        if not self.leak_benchmarks:
+            return []
+        work = partial(find_leaks, data.dataset, data.pool.row_format, data.pool.problems)
+        found: list[list[int | str]] = self.run.stage("leakage", partial(on_main_process, work))
+        return found
+
+    @property
+    def leak_benchmarks(self) -> list[str]:
+        """Names of the benchmarks whose problems are looked for in the rows."""
+        return list(real_benchmarks(self.data.pool.problems)) if self.arguments.selection.check_leakage else []
+
+    def leaked(self, rows: Indices) -> dict[str, set[str]]:
+        """The problems that rows of the pool hold.
+
+        Args:
+            rows: row ids of the pool.
+
+        Returns:
+            Task ids for every benchmark that was looked for.
+        """
+        return leaked_problems(self.leaks, self.split.pool[rows].tolist(), self.leak_benchmarks)
 
     @property
     def labelled(self) -> Indices:

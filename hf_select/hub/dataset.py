@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
+from huggingface_hub.errors import DisabledRepoError, RepositoryNotFoundError
 
-from hf_select.errors import ConfigError, HfSelectError
+from hf_select.errors import ConfigError
+from hf_select.files import scratch_folder
 from hf_select.hub.account import signed_in
 from hf_select.hub.card import CARD_FILE, merge_card, metadata_of
 from hf_select.hub.content import What, captions, configs_of, outdated, rows_of, write_content
@@ -96,8 +97,7 @@ def push_selection(
         check_rows_for_secrets(rows, secrets)
     api, full_id = signed_in(token, repo_id, must_write=not dry_run)
     repository = Repository.find(api, full_id, "dataset", revision, private)
-    with tempfile.TemporaryDirectory(prefix="hf_select_push_") as name:
-        folder = Path(name)
+    with scratch_folder("push") as folder:
         files = write_content(folder, config_name, selection, rows, Path(plots) if plots else None, secrets)
         part = _Part(
             selection, config_name, what, len(rows), source, license or _license_of(api, source), files, secrets
@@ -205,11 +205,14 @@ def _license_of(api: HfApi, source: str | None) -> str | None:
     """The licence of the source, which its subset carries."""
     if not source or not repo_ids(source):
         return None
-    try:
-        with asking("read the licence of", source):
+    with asking("read the licence of", source):
+        try:
             info = api.dataset_info(source)
-    except HfSelectError as error:
-        logger.warning("The card tells no licence: %s Give license= (--license) if you know it.", error)
-        return None
+        except (RepositoryNotFoundError, DisabledRepoError):
+            logger.warning(
+                "The card tells no licence: the Hub shows no dataset %r to this token. Give license= (--license) if "
+                "you know it.", source,
+            )  # fmt: skip
+            return None
     found = info.card_data.get("license") if info.card_data else None
     return str(found[0] if isinstance(found, list) and found else found) if found else None

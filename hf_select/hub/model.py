@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from hf_select.errors import ConfigError
+from hf_select.files import scratch_folder
 from hf_select.hub.account import signed_in
 from hf_select.hub.card import CARD_FILE, merge_card, split_card
 from hf_select.hub.name import check_repo_id
@@ -66,10 +66,10 @@ def push_model(
     metadata, section = split_card(card)
     api, full_id = signed_in(token, repo_id, must_write=not dry_run)
     repository = Repository.find(api, full_id, "model", revision, private)
-    with tempfile.TemporaryDirectory(prefix="hf_select_push_") as place:
+    with scratch_folder("push") as place:
         draft = Draft(
             files,
-            Path(place),
+            place,
             lambda there, _: merge_card(there, metadata, section, name="model"),
             lambda there: _outdated(there, files),
             commit_message or "Add the model and its card",

@@ -59,10 +59,10 @@ class DIScore(Method):
         themselves.
 
     Cost:
-        One backward pass per row, and one per reference row; with ``"oracle"`` also a forward pass of all reference
-        rows for each row; with ``"curved_k"`` also 2 k backward passes of all reference rows, once, and the memory of
-        k T times the weights; with ``"finite_difference"`` 2 T forward passes per row instead. O(N T) to rank by T
-        tasks.
+        One backward pass per row, and one per reference row; with ``"oracle"`` also a float64 forward pass of all
+        reference rows for each row, and the memory of three times the weights; with ``"curved_k"`` also 2 k backward
+        passes of all reference rows, once, and the memory of k T times the weights; with ``"finite_difference"`` 2 T
+        forward passes per row instead. O(N T) to rank by T tasks.
 
     Source:
         Xing et al. 2026 (DIScore), equation 1; its settings are those of MATES (Yu et al. 2024).
@@ -70,8 +70,8 @@ class DIScore(Method):
     Differs from the source:
         The source takes every step from a checkpoint that it reads from disk each time, and trains a predictor of the
         outcome for the other rows; here all rows have their own first-order influence, and ``"oracle"`` is the source's
-        definition with float32 weights. ``"gumbel"`` takes the largest of score plus noise, where MATES takes the
-        smallest of loss plus noise, which is another law.
+        definition with float32 weights and, where the device has it, losses read in float64. ``"gumbel"`` takes the
+        largest of score plus noise, where MATES takes the smallest of loss plus noise, which is another law.
     """
 
     name = "discore"

@@ -17,7 +17,7 @@ _COLUMNS = ("n_leaked_problems", "n_uncontaminated", "pass_at_1", "pass_at_1_unc
 
 
 def gates_section(
-    counts: Mapping[str, int], not_checked: Mapping[str, int], n_rows: int | None, said: str = ""
+    counts: Mapping[str, int], not_checked: Mapping[str, int], n_rows: int | None, said: str = "", *, ran: str = ""
 ) -> list[Markdown]:
     """What the gates dropped.
 
@@ -26,17 +26,18 @@ def gates_section(
         not_checked: rows that a gate kept because it could say nothing about them, by its name.
         n_rows: rows before the gates, for the shares.
         said: a sentence above the table.
+        ran: names of the gates, which are told where they dropped nothing.
 
     Returns:
-        The section; nothing where no gate said anything.
+        The section; nothing where no gate said anything and none is known to have run.
     """
-    if not counts and not not_checked:
+    if not counts and not not_checked and not ran:
         return []
     told = [f"{n:,} rows were kept unchecked by the gate {name}." for name, n in not_checked.items()]
     return [
         Markdown("## What the gates dropped"),
         *([escape(said)] if said else []),
-        *([gates_table(counts, n_rows)] if counts else []),
+        gates_table(counts, n_rows) if counts else escape(f"Nothing{f' ({ran})' if ran else ''}."),
         *([bullets(told)] if told else []),
     ]
 

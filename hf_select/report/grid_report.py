@@ -11,14 +11,14 @@ from urllib.parse import quote
 from hf_select.overlap import Overlap
 from hf_select.report import grid_plots
 from hf_select.report.figure import caption_of
-from hf_select.report.gate_section import gates_section
+from hf_select.report.gate_section import gates_section, leakage_section
 from hf_select.report.grid_finding import grid_caveats, grid_findings
 from hf_select.report.grid_result import NAMES, RANDOM, Grid
 from hf_select.report.grid_tables import budgets_table, differences_table, grid_cost_table, reasons_table, scores_table
 from hf_select.report.markup import END_OF_SUMMARY, Markdown, bullets, code_block, escape, table
 from hf_select.report.overlap_plot import plot_overlap
 from hf_select.report.page import write_pages
-from hf_select.report.result import sandbox_facts
+from hf_select.report.result import gates_of, sandbox_facts
 from hf_select.report.tables import decimal
 
 _LEGEND = (
@@ -64,7 +64,8 @@ def write_grid_report(
         Markdown("## Every method less random"),
         escape("In brackets: p, and p adjusted by Holm for the number of methods at the budget."),
         *(differences_table(grid, measure) for measure in grid.measures),
-        *gates_section(results.get("gates") or {}, results.get("gates_not_checked") or {}, None),
+        *gates_section(results.get("gates") or {}, results.get("gates_not_checked") or {}, None, ran=gates_of(results)),
+        *leakage_section(grid.arms),
         *_how(results),
     ]
     return write_pages(folder, sections)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hf_select.report.result import Spread
+from hf_select.report.result import Arm, Spread
 from hf_select.report.significance import Difference, difference, holm
 
 RANDOM, FULL = "random", "full"
@@ -89,6 +89,15 @@ class Grid:
         }
         adjusted = holm({method: known.p_value for method, known in found.items()})
         return {method: (known, adjusted[method]) for method, known in found.items()}
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Every method and budget with the cells of all seeds, those that failed left out."""
+        return [
+            Arm(name=method if method == FULL else f"{method}:{budget}", per_seed=done)
+            for (method, budget), cells in self._records.items()
+            if (done := [cell for cell in cells if not cell.get("error")])
+        ]
 
     @property
     def n_seeds(self) -> int:

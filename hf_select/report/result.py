@@ -104,6 +104,12 @@ def sandbox_facts(results: Mapping[str, Any]) -> dict[str, str]:
     return facts | ({"why no stronger level": reasons} if reasons else {})
 
 
+def gates_of(results: Mapping[str, Any]) -> str:
+    """Names of the gates that all rows of a run went through, as they were asked for; empty where none was."""
+    config = results.get("config") or {}
+    return "" if config.get("no_gates") else str(config.get("gates") or "")
+
+
 def values_of(arm: Arm, measure: Measure) -> tuple[float, ...]:
     """The measured values of an arm, one per seed.
 

@@ -10,17 +10,23 @@ from urllib.parse import quote
 
 from hf_select.report.figure import caption_of
 from hf_select.report.finding import NOT_EXECUTED
+from hf_select.report.gate_plots import leaks_of, plot_dropped, plot_leakage
+from hf_select.report.gate_section import gates_section, leakage_section
 from hf_select.report.markup import END_OF_SUMMARY, Markdown, bullets, code_block, escape, table
 from hf_select.report.page import write_pages
-from hf_select.report.result import sandbox_facts, values_of
+from hf_select.report.result import gates_of, sandbox_facts, values_of
 from hf_select.report.study_part import ARMS, QUESTIONS, Part
-from hf_select.report.study_result import Results, read_losses, record, records, seeds_told
+from hf_select.report.study_result import Results, number, read_losses, record, records, seeds_told
 from hf_select.report.study_tables import arms_table, checkpoints_table, tasks_table
 from hf_select.report.tables import cost_table
 
 _LEGEND = (
     "Mean ± standard deviation where an arm has several seeds; – = not measured. Validation loss: nats per response "
     "token, mean over tasks, lower is better. Interval: 95 %, of pass@1."
+)
+_GATED = (
+    "A file or a row is gated whole, before windows are cut. Of files, equal ones are taken once and those that share "
+    "13 words in a row with a reference task are left out, whatever gates there are."
 )
 _PAPER = "In the paper (Xing et al. 2026, DIScore; 1.1B parameters, 100B tokens): "
 
@@ -61,7 +67,28 @@ def write_study_report(folder: Path, results: Mapping[str, Any]) -> Path:
     if arms:
         cost = escape("Selection counts in the sum: trainings before it, passes of the model, picking.")
         sections += [Markdown("## What it cost"), cost, cost_table(arms)]
+    sections += _gates(results, folder / "plots")
     return write_pages(folder, [*sections, *_how(results)])
+
+
+def _gates(results: Results, plots: Path) -> list[Markdown]:
+    """What was left out before files were cut, and what leaked all the same."""
+    arms, n_before = ARMS.read(results), number(record(results, "dataset").get("n_before_gates"))
+    counts, not_checked = (
+        {name: int(n) for name, value in record(results, key).items() if (n := number(value)) is not None}
+        for key in ("gates", "gates_not_checked")
+    )
+    n_rows = None if n_before is None else int(n_before)
+    dropped, leaked = gates_section(counts, not_checked, n_rows, _GATED, ran=gates_of(results)), leakage_section(arms)
+    if find_spec("matplotlib") is not None:
+        folder = plots.parent
+        if counts and n_rows:
+            path = plot_dropped(counts, n_rows, plots / "gates.png")
+            dropped.append(_picture("Files that the gates dropped", path, folder))
+        if leaks_of(arms):
+            path = plot_leakage(arms, plots / "leakage.png")
+            leaked.append(_picture("Problems in the rows of every arm", path, folder))
+    return [*dropped, *leaked]
 
 
 def _headlines(results: Results) -> list[Markdown]:

@@ -16,6 +16,7 @@ from hf_select.experiment.arguments import (
     RunArguments,
     SelectionArguments,
 )
+from hf_select.experiment.gate_arguments import ArmGateArguments
 from hf_select.grid.command_line import parse_groups
 
 if TYPE_CHECKING:
@@ -84,9 +85,17 @@ class StudyDataArguments(DataArguments):
 
 
 @dataclass
-class StudyArguments:
+class StudyArguments(ArmGateArguments):
     """What is studied."""
 
+    gates: str | None = field(
+        default=None,
+        metadata=_help(
+            "Gates that files and rows must pass before they are cut: duplicates, parses, leakage (problems of --tasks "
+            "that pass@1 is measured on), near_duplicates, static, runs. None by default: equal files and files that "
+            "share 13 words in a row with a reference task are left out anyhow."
+        ),
+    )
     n_checkpoints: int = field(default=4, metadata=_help("Checkpoints of the base run, evenly spaced."))
     decay_fraction: float = field(
         default=0.2, metadata=_help("Share of the steps, of the base run and of every arm, in which the rate decays.")

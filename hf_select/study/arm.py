@@ -7,9 +7,12 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hf_select.experiment.process import on_main_process
 from hf_select.select import select
 from hf_select.selection import Selection
+from hf_select.signals.keys import Indices
 from hf_select.study.base_run import load_checkpoint
 from hf_select.study.measurement import measure_study
 from hf_select.study.schedule import Schedule
@@ -102,7 +105,7 @@ def _train_and_measure(setting: StudySetting, arm: str, picked: tuple[Selection,
     ).to_dict()
     ledger = [] if callback is None else callback.ledger
     within = sum(entry["seconds"] for entry in ledger)
-    measures = measure_study(model.eval(), setting)
+    measures = measure_study(model.eval(), setting, setting.split.candidates[_rows_in_use(callback, picked, len(rows))])
     on_main_process(lambda: shutil.rmtree(folder, ignore_errors=True))
     return {
         "seed": setting.seed,
@@ -113,6 +116,18 @@ def _train_and_measure(setting: StudySetting, arm: str, picked: tuple[Selection,
         "measures": measures,
         "selections": ledger,
     }
+
+
+def _rows_in_use(
+    callback: SelectionCallback | None, picked: tuple[Selection, float] | None, n_candidates: int
+) -> Indices:
+    """Row ids of the candidates that the training drew from, at any time."""
+    if callback is not None:
+        from hf_select.training.live_sampler import Event
+
+        events = [Event.unpacked(event) for event in callback.state()["attributes"]["events"]]
+        return np.flatnonzero(np.any([event.in_use for event in events], axis=0))
+    return np.arange(n_candidates) if picked is None else picked[0].indices
 
 
 def _dynamic(setting: StudySetting) -> SelectionCallback:

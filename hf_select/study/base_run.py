@@ -100,7 +100,7 @@ def measure_checkpoint(setting: StudySetting, step: int) -> dict[str, Any]:
 
     def compute() -> dict[str, Any]:
         model = load_checkpoint(setting, step)
-        return measure_study(model, setting)
+        return measure_study(model, setting, setting.split.base)
 
     kind = "checkpoints" if setting.arguments.executes_code else "checkpoints-without-execution"
     measures: dict[str, Any] = setting.run.stage(f"{kind}/{setting.name}/step-{step}", compute)

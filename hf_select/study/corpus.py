@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 UNKNOWN = "unknown"
+SHARES_WORDS = "shares 13 words in a row with a reference task"
 
 _LANGUAGE_COLUMNS = ("language", "lang")
 _ALL = 10**9
@@ -36,6 +38,30 @@ class Document(NamedTuple):
 
     text: str
     language: str
+
+
+class Dropped(NamedTuple):
+    """What is left out before rows are made of files.
+
+    Attributes:
+        n_before: files, or rows with a prompt, that there were.
+        by_gates: those that a gate refused, by reason.
+        not_checked: those that a gate could say nothing about, by its name.
+        n_leaking: files that hold part of a reference task.
+    """
+
+    n_before: int = 0
+    by_gates: Mapping[str, int] = MappingProxyType({})
+    not_checked: Mapping[str, int] = MappingProxyType({})
+    n_leaking: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was left out, by reason."""
+        return {**self.by_gates, **({SHARES_WORDS: self.n_leaking} if self.n_leaking else {})}
+
+
+NOTHING_DROPPED = Dropped()
 
 
 def load_documents(data: StudyDataArguments, seed: int) -> list[Document]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from hf_select.demo.pool import DemoPool
+    from hf_select.evaluation.problem import Problem
     from hf_select.evaluation.sandbox import Containment
 
 
@@ -52,6 +53,13 @@ class DemoTask:
     metric: str = "pass@1"
     unmeasured: str = ""
     reference_is_test: bool = False
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems that a model is measured on."""
+        from hf_select.evaluation.benchmark import humaneval_problem
+
+        return [humaneval_problem(row) for row in self.pool.problems]
 
     @property
     def reference(self) -> Dataset:
@@ -97,7 +105,6 @@ class DemoTask:
         """
         from accelerate import Accelerator
 
-        from hf_select.evaluation.benchmark import humaneval_problem
         from hf_select.evaluation.run import evaluate_model
         from hf_select.evaluation.sandbox import is_code_execution_allowed
 
@@ -106,7 +113,7 @@ class DemoTask:
         result = evaluate_model(
             model,
             tokenizer,
-            [humaneval_problem(row) for row in self.pool.problems[:max_problems]],
+            self.problems[:max_problems],
             max_new_tokens=max_new_tokens,
             batch_size=batch_size,
             allow_code_eval=allow_code_eval,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from hf_select.experiment.process import on_main_process
+from hf_select.experiment.uncontaminated import CLEAN_MEASURES
 from hf_select.signals.keys import Indices
 from hf_select.study.base_run import load_checkpoint, measure_checkpoint
-from hf_select.study.measurement import MeasurementCallback, mean_loss, pass_at_1, pass_at_1_tasks
+from hf_select.study.measurement import MeasurementCallback, clean_measures, mean_loss, pass_at_1, pass_at_1_tasks
 from hf_select.study.schedule import Schedule
 from hf_select.study.score import StudyScores
 from hf_select.study.setting import StudySetting
@@ -62,7 +63,7 @@ def _half(setting: StudySetting, half: str, rows: Indices) -> dict[str, Any]:
 
     def compute() -> list[Any]:
         on_main_process(lambda: shutil.rmtree(folder, ignore_errors=True))  # what a killed run left
-        callback = MeasurementCallback(setting, points)
+        callback = MeasurementCallback(setting, points, rows)
         train_study(
             setting,
             load_checkpoint(setting, setting.start),
@@ -82,6 +83,7 @@ def _half(setting: StudySetting, half: str, rows: Indices) -> dict[str, Any]:
     losses = [measures["validation_loss"] for _, measures in points_found]
     tasks = pass_at_1_tasks(setting)
     passed = [pass_at_1([measures["metric"]], tasks)[0] for _, measures in points_found]
+    clean = [clean_measures(measures["metric"]) for _, measures in points_found]
     return {
         "seed": setting.seed,
         "half": half,
@@ -89,4 +91,5 @@ def _half(setting: StudySetting, half: str, rows: Indices) -> dict[str, Any]:
         "validation_loss": {task: [of_point[task] for of_point in losses] for task in setting.references},
         "mean_validation_loss": [mean_loss(of_point) for of_point in losses],
         "pass_at_1": None if None in passed else passed,
+        **{name: [of_point[name] for of_point in clean] for name in CLEAN_MEASURES},
     }

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_select.experiment.uncontaminated import CLEAN_MEASURES, without_leaked
 from hf_select.extract import extract
-from hf_select.signals.keys import RESPONSE_NLL
+from hf_select.signals.keys import RESPONSE_NLL, Indices
 from hf_select.study.setting import StudySetting
 from hf_select.training.attention import plain_attention
 from hf_select.training.random_state import random_state_kept
@@ -21,21 +22,23 @@ if TYPE_CHECKING:
 PASS_AT_1 = "pass@1"
 
 
-def measure_study(model: Any, setting: StudySetting) -> dict[str, Any]:
+def measure_study(model: Any, setting: StudySetting, rows: Indices) -> dict[str, Any]:
     """Measure a model.
 
     Args:
         model: the model.
         setting: what the seed works on.
+        rows: row ids of the pool that it was trained on, besides those of the base run.
 
     Returns:
         ``validation_loss`` (nats per token, mean over the rows of each task) and ``metric`` (``value``, ``interval``
-        ``n_problems`` and ``sandbox`` of each task, ``None`` where it is not measured), by task.
+        ``n_problems`` and ``sandbox`` of each task, ``None`` where it is not measured), by task; of tasks whose
+        problems were looked for in the rows also ``CLEAN_MEASURES``, pass@1 without the problems that were found.
     """
-    references = setting.references.values()
+    references, leaked = setting.references.values(), setting.leaked(rows)
     return {
         "validation_loss": {reference.task.name: _loss(model, setting, reference) for reference in references},
-        "metric": {reference.task.name: _metric(model, setting, reference) for reference in references},
+        "metric": {reference.task.name: _metric(model, setting, reference, leaked) for reference in references},
     }
 
 
@@ -47,7 +50,9 @@ def _loss(model: Any, setting: StudySetting, reference: Reference) -> float | No
     return loss if math.isfinite(loss) else None
 
 
-def _metric(model: Any, setting: StudySetting, reference: Reference) -> dict[str, Any] | None:
+def _metric(
+    model: Any, setting: StudySetting, reference: Reference, leaked: Mapping[str, Collection[str]]
+) -> dict[str, Any] | None:
     arguments, task = setting.arguments, reference.task
     if not reference.is_measured(executes_code=arguments.executes_code):
         return None
@@ -64,12 +69,16 @@ def _metric(model: Any, setting: StudySetting, reference: Reference) -> dict[str
         return None
     interval = None if score.interval is None else [float(end) for end in score.interval]
     sandbox = score.containment._asdict() if score.containment else None
-    return {
+    found = {
         "value": float(score.value),
         "interval": interval,
         "n_problems": int(score.n_problems),
         "sandbox": sandbox,
     }
+    if task.name not in leaked:
+        return found
+    passed = {sample.task_id: [sample.passed] for sample in score.samples if sample.status != "refused"}
+    return found | without_leaked(passed, leaked[task.name])
 
 
 def values_of(metric: Mapping[str, Mapping[str, Any] | None]) -> dict[str, float | None]:
@@ -120,6 +129,25 @@ def pass_at_1(
     return n_passed / n_problems, list(wilson(n_passed, n_problems))
 
 
+def clean_measures(metric: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
+    """``CLEAN_MEASURES`` over the problems of several tasks together.
+
+    Args:
+        metric: from ``measure_study``.
+
+    Returns:
+        The measures; ``None`` where no problem was looked for in the rows.
+    """
+    found = [entry for entry in metric.values() if entry is not None and entry.get("n_leaked_problems") is not None]
+    if not found:
+        return dict.fromkeys(CLEAN_MEASURES)
+    shares = [(entry["pass_at_1_uncontaminated"], entry["n_uncontaminated"]) for entry in found]
+    n_left = sum(n for _, n in shares)
+    n_passed = sum(share * n for share, n in shares if share is not None)
+    n_leaked = sum(entry["n_leaked_problems"] for entry in found)
+    return dict(zip(CLEAN_MEASURES, (n_leaked, n_left, n_passed / n_left if n_left else None), strict=True))
+
+
 def pass_at_1_tasks(setting: StudySetting) -> list[str]:
     """Names of the tasks whose metric is pass@1."""
     return [name for name, reference in setting.references.items() if reference.task.metric == PASS_AT_1]
@@ -131,13 +159,14 @@ class MeasurementCallback(TrainerCallback):
     Args:
         setting: what the seed works on.
         steps: the steps.
+        rows: row ids of the pool that the training draws from.
 
     Attributes:
         found: step and measures, in order.
     """
 
-    def __init__(self, setting: StudySetting, steps: Collection[int]) -> None:
-        self._setting, self._steps = setting, frozenset(steps)
+    def __init__(self, setting: StudySetting, steps: Collection[int], rows: Indices) -> None:
+        self._setting, self._steps, self._rows = setting, frozenset(steps), rows
         self.found: list[tuple[int, dict[str, Any]]] = []
 
     def on_step_end(
@@ -155,7 +184,7 @@ class MeasurementCallback(TrainerCallback):
         modes = [(module, module.training) for module in model.modules()]
         try:
             with random_state_kept(), plain_attention(model):
-                self.found.append((state.global_step, measure_study(model.eval(), self._setting)))
+                self.found.append((state.global_step, measure_study(model.eval(), self._setting, self._rows)))
         finally:
             for module, training in modes:
                 module.training = training

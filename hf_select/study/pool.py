@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,10 @@ from hf_select.experiment.arguments import DEMO
 from hf_select.experiment.pool import rows_without_room, training_features
 from hf_select.study.arguments import INSTALLED, StudyDataArguments
 from hf_select.study.corpus import (
+    NOTHING_DROPPED,
     UNKNOWN,
     Document,
+    Dropped,
     languages_of,
     load_documents,
     load_rows,
@@ -47,14 +49,14 @@ class Corpus:
         documents: files; empty where there are rows.
         rows: rows with prompt and response; ``None`` where there are files.
         demo: the generated pool, for its held-out rows and problems.
-        n_leaking: files that were left out because they hold part of a reference task.
+        dropped: what was left out of the source.
     """
 
     data: StudyDataArguments
     documents: list[Document]
     rows: Dataset | None = None
     demo: DemoPool | None = None
-    n_leaking: int = 0
+    dropped: Dropped = NOTHING_DROPPED
 
     @classmethod
     def load(cls, data: StudyDataArguments) -> Corpus:
@@ -70,12 +72,43 @@ class Corpus:
             from hf_select.demo.pool import build_pool
 
             demo = build_pool(_SEED, n_rows=data.demo_rows, n_test=data.demo_test_problems)
-            return cls(data, [], demo.train, demo)
+            return cls(data, [], demo.train, demo, Dropped(len(demo.train)))
         if data.dataset_name != INSTALLED and not Path(data.dataset_name).expanduser().is_dir():
             rows = load_rows(data)
             if row_format_of(rows, data).form != "text":
-                return cls(data, [], rows)
-        return cls(data, load_documents(data, _SEED))
+                return cls(data, [], rows, dropped=Dropped(len(rows)))
+        documents = load_documents(data, _SEED)
+        return cls(data, documents, dropped=Dropped(len(documents)))
+
+    def first(self, n_rows: int | None) -> Corpus:
+        """The corpus with its first rows alone; files stay, because rows are cut from them later.
+
+        Args:
+            n_rows: how many; ``None`` for all.
+
+        Returns:
+            The corpus.
+        """
+        if self.rows is None or n_rows is None or n_rows >= len(self.rows):
+            return self
+        return replace(self, rows=self.rows.select(range(n_rows)), dropped=self.dropped._replace(n_before=n_rows))
+
+    def gated(self, keep: Sequence[int], counts: Mapping[str, int], not_checked: Mapping[str, int]) -> Corpus:
+        """The corpus that passed the gates.
+
+        Args:
+            keep: which of the files or rows passed, ascending.
+            counts: the others by reason.
+            not_checked: those that a gate could say nothing about, by its name.
+
+        Returns:
+            The corpus with what was dropped.
+        """
+        dropped = self.dropped._replace(by_gates=counts, not_checked=not_checked)
+        if self.rows is None:
+            return replace(self, documents=[self.documents[place] for place in keep], dropped=dropped)
+        rows = self.rows if len(keep) == len(self.rows) else self.rows.select(keep)
+        return replace(self, rows=rows, dropped=dropped)
 
     def without(self, places: Collection[int]) -> Corpus:
         """The corpus without some of its files.
@@ -88,7 +121,8 @@ class Corpus:
         """
         left_out = set(places)
         kept = [document for place, document in enumerate(self.documents) if place not in left_out]
-        return replace(self, documents=kept, n_leaking=self.n_leaking + len(left_out))
+        dropped = self.dropped._replace(n_leaking=self.dropped.n_leaking + len(left_out))
+        return replace(self, documents=kept, dropped=dropped)
 
     @cached_property
     def texts(self) -> list[str]:
@@ -108,7 +142,7 @@ class StudyPool:
         texts: the same rows as text, in columns that methods read (``text``, or ``prompt`` and ``completion``).
         languages: ``N`` languages; of the demo what was planted in the row.
         files: ``N`` numbers of the files that they come from: a split keeps a file on one side.
-        n_leaking: files that were left out because they hold part of a reference task.
+        dropped: what was left out of the source.
     """
 
     name: str
@@ -116,7 +150,7 @@ class StudyPool:
     texts: Dataset
     languages: list[str]
     files: list[int]
-    n_leaking: int = 0
+    dropped: Dropped = NOTHING_DROPPED
 
     def __len__(self) -> int:
         return len(self.features)
@@ -175,6 +209,7 @@ def _rows(corpus: Corpus, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> 
         texts=Dataset.from_dict({"prompt": [row.prompt for row in read], "completion": [row.response for row in read]}),
         languages=[languages[place] for place in kept],
         files=_numbered([row.prompt for row in read]),
+        dropped=corpus.dropped,
     )
 
 
@@ -215,5 +250,5 @@ def _windows(corpus: Corpus, tokenizer: PreTrainedTokenizerBase) -> StudyPool:
         texts=Dataset.from_dict({"text": tokenizer.batch_decode(windows, skip_special_tokens=True)}),
         languages=languages[:n_kept],
         files=files[:n_kept],
-        n_leaking=corpus.n_leaking,
+        dropped=corpus.dropped,
     )

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from hf_select.experiment.gating import count_leaks
 from hf_select.experiment.results import versions
+from hf_select.experiment.uncontaminated import CLEAN_MEASURES
 from hf_select.study.arguments import DiscoreArguments
 from hf_select.study.correlation import between_checkpoints, between_tasks, loss_and_metric
-from hf_select.study.measurement import mean_loss, pass_at_1, pass_at_1_tasks, values_of
+from hf_select.study.measurement import clean_measures, mean_loss, pass_at_1, pass_at_1_tasks, values_of
 from hf_select.study.score import StudyScores
 from hf_select.study.setting import DYNAMIC, StudySetting
 from hf_select.study.spread import by_language, extremes
 
 _MEANS = (
     *("rows", "tokens", "selection_seconds", "training_seconds", "padding_fraction", "peak_memory_bytes"),
-    *("validation_loss",),
+    *("validation_loss", *CLEAN_MEASURES),
 )
 
 
@@ -77,6 +79,9 @@ def study_results(arguments: DiscoreArguments, outcomes: Sequence[SeedOutcome]) 
         "dataset": _dataset(first.setting),
         "tasks": [reference.summary() for reference in first.setting.references.values()],
         "seeds": [outcome.setting.seed for outcome in outcomes],
+        "gates": first.setting.pool.dropped.counts,
+        "gates_not_checked": dict(first.setting.pool.dropped.not_checked),
+        "leakage": count_leaks(first.setting.leaks),
         "sandbox": _sandbox(first.checkpoints),
         "start_step": first.setting.start,
         "arms": [_arm(name, outcomes) for name in first.arms],
@@ -156,7 +161,8 @@ def _dataset(setting: StudySetting) -> dict[str, Any]:
         "n_pool": len(split.base),
         "n_held_out": len(split.candidates),
         "n_scored": len(split.scored),
-        "n_left_out_as_leaking": pool.n_leaking,
+        "n_before_gates": pool.dropped.n_before,
+        "n_left_out_as_leaking": pool.dropped.n_leaking,
         "n_tokens": int(pool.lengths.sum()),
         "languages": dict(sorted(Counter(pool.languages).items())),
     }
@@ -197,7 +203,15 @@ def _arm_of_seed(outcome: SeedOutcome, name: str) -> dict[str, Any]:
         "metric_by_task": values_of(measures["metric"]),
         "pass_at_1": value,
         "pass_at_1_interval": interval,
+        **clean_measures(measures["metric"]),
+        "benchmarks": {task: _benchmark(entry) for task in tasks if (entry := measures["metric"][task]) is not None},
     }
+
+
+def _benchmark(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """pass@1 of one task in the words of the other recipes."""
+    kept = {name: entry[name] for name in ("n_problems", *CLEAN_MEASURES) if name in entry}
+    return {"pass_at_1": entry["value"], "pass_at_1_interval": entry["interval"], **kept}
 
 
 def _curve(outcome: SeedOutcome, arm: str) -> dict[str, Any]:

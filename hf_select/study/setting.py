@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_select.budget import Budget
 from hf_select.errors import BudgetError, ConfigError, unknown_name
+from hf_select.experiment.gating import leaked_problems, real_benchmarks
 from hf_select.experiment.run import Run
+from hf_select.gates import parse_gates
+from hf_select.signals.keys import Indices
 from hf_select.study.arguments import DiscoreArguments
-from hf_select.study.leak import found_in
+from hf_select.study.gating import find_pool_leaks, gate_corpus, problems_of
 from hf_select.study.model import check_model, load_study_tokenizer
 from hf_select.study.pool import Corpus, StudyPool, make_pool
 from hf_select.study.reference import Reference, load_tasks, make_references
@@ -44,6 +47,8 @@ class StudySetting:
         references: the tasks.
         split: how the rows are divided.
         schedule: the steps of the base run.
+        leaks: rows of the pool that hold a problem of a task, as ``find_leaks`` gives them.
+        leak_benchmarks: the tasks whose problems were looked for.
     """
 
     run: Run
@@ -54,6 +59,8 @@ class StudySetting:
     references: Mapping[str, Reference]
     split: StudySplit
     schedule: Schedule
+    leaks: Sequence[Sequence[int | str]] = ()
+    leak_benchmarks: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -89,6 +96,17 @@ class StudySetting:
         """The reference rows of every task."""
         return {name: reference.features for name, reference in self.references.items()}
 
+    def leaked(self, rows: Indices) -> dict[str, set[str]]:
+        """The problems that a model was shown.
+
+        Args:
+            rows: row ids of the pool that it was trained on, besides those of the base run.
+
+        Returns:
+            Task ids of the problems that these hold, for every task whose problems were looked for.
+        """
+        return leaked_problems(self.leaks, {*self.split.base.tolist(), *rows.tolist()}, self.leak_benchmarks)
+
     @property
     def budget(self) -> Budget:
         """Rows that an arm trains on at a time."""
@@ -121,7 +139,13 @@ def prepare_settings(arguments: DiscoreArguments) -> list[StudySetting]:
     schedule.start(study.n_checkpoints, study.start_step)
     corpus = Corpus.load(arguments.data)
     tasks = load_tasks(arguments.tasks, corpus, max_rows=arguments.data.max_reference_rows)
-    corpus = corpus.without(found_in(corpus.documents, tasks))
+    run = Run.open(
+        arguments.training.output_dir or "runs/discore",
+        arguments.settings(),
+        resume=arguments.run.resume,
+        overwrite=arguments.run.overwrite_output_dir,
+    )
+    corpus = gate_corpus(run, arguments, corpus, tasks)
     tokenizer = load_study_tokenizer(arguments.model, corpus)
     pool = make_pool(corpus, tokenizer)
     references = make_references(tasks, tokenizer, arguments.data.max_length)
@@ -137,14 +161,10 @@ def prepare_settings(arguments: DiscoreArguments) -> list[StudySetting]:
     ]
     for split in splits:
         _require_choice(arguments, len(split.candidates))
-    run = Run.open(
-        arguments.training.output_dir or "runs/discore",
-        arguments.settings(),
-        resume=arguments.run.resume,
-        overwrite=arguments.run.overwrite_output_dir,
-    )
+    problems = real_benchmarks(problems_of(tasks)) if study.check_leakage else {}
+    leaks = find_pool_leaks(run, pool, problems)
     return [
-        StudySetting(run, arguments, seed, pool, tokenizer, references, split, schedule)
+        StudySetting(run, arguments, seed, pool, tokenizer, references, split, schedule, leaks, list(problems))
         for seed, split in zip(seeds, splits, strict=True)
     ]
 
@@ -212,6 +232,7 @@ def check_study(arguments: DiscoreArguments) -> None:
         BudgetError: if the budget counts tokens.
     """
     study = arguments.study
+    parse_gates(study.gates or "")
     for name, lowest in _LEAST.items():
         if getattr(study, name) < lowest:
             raise ConfigError(f"{name}={getattr(study, name)} must be at least {lowest}.")

@@ -97,7 +97,7 @@ def _trainer(
 ) -> Trainer:
     from transformers import PrinterCallback, Trainer
 
-    from hf_select.callbacks import FiniteLossCallback
+    from hf_select.callbacks import FiniteLossCallback, LastStepCallback
 
     trainer = Trainer(
         model=model,
@@ -105,7 +105,7 @@ def _trainer(
         train_dataset=rows,
         data_collator=collator,
         processing_class=setting.tokenizer,
-        callbacks=[FiniteLossCallback(), *callbacks],
+        callbacks=[FiniteLossCallback(), LastStepCallback(), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hf_select.errors import CorruptStateError
+from hf_select.errors import CorruptStateError, StaleStateError
 
 SEAL = "sha256"
 _ADVICE = "Resume from an older checkpoint (last_whole_checkpoint(output_dir) names it), or start anew."
@@ -66,6 +66,39 @@ def unsealed(name: str, saved: Any, place: str, step: int | None = None) -> dict
             f"{at if step is None else step}. {_ADVICE}"
         )
     return attributes
+
+
+def kept_of(
+    name: str, saves: Mapping[str, Any], place: str, step: int, settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What a checkpoint holds of a callback that goes on with the same settings.
+
+    Args:
+        name: of the class of the callback.
+        saves: ``stateful_callbacks`` of the checkpoint.
+        place: the file they were read from, for the message.
+        step: the step of the checkpoint.
+        settings: values that must be among what it holds.
+
+    Returns:
+        The data; ``None`` if there is none.
+
+    Raises:
+        StaleStateError: if it is that of another class, or was made with other settings.
+    """
+    saved = next((saved for saved in saves if is_sealed(saves[saved])), None)
+    if saved is None and name not in saves:
+        return None
+    kept = unsealed(saved or name, saves[saved or name], place, step)
+    if saved != name:
+        raise StaleStateError(f"The checkpoint holds the selection of a {saved}, not of a {name}; use the same class.")
+    for setting, value in settings.items():
+        if kept[setting] != value:
+            raise StaleStateError(
+                f"The checkpoint was made with {setting}={kept[setting]!r} and this callback has {value!r}: the "
+                f"resumed run would not be the one that was cut off. Use the same, or start anew."
+            )
+    return kept
 
 
 def _digest(attributes: Mapping[str, Any]) -> str:

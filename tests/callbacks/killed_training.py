@@ -1,6 +1,6 @@
 """Run by test_selection_killed.py: a training killed in each of many ways, resumed, and compared with a whole one.
 
-python tests/callbacks/killed_training.py FOLDER >results.json
+python tests/callbacks/killed_training.py FOLDER reselect.scored:1 ... >results.json
 
 Everything is imported once; every training is a process forked from here.
 """
@@ -18,9 +18,9 @@ from benchmarks.soak.training import Settings, equal, forked, outcome, train
 from hf_select.crash_point import CRASH_POINTS, VARIABLE
 from hf_select.training.resume import damage_of
 
-SETTINGS = Settings(method="loss", steps=12, every=3, save_steps=2, n_rows=24)  # selected anew at 1, 4, 7, 10
-AT_RESELECTION = [f"{name}:{n}" for name in CRASH_POINTS if name.startswith("reselect.") for n in (1, 3)]
+SETTINGS = Settings(method="loss", steps=12, every=3, save_steps=2, n_rows=28)  # selected anew at 1, 4, 7, 10
 AT_SAVE = [f"{stage}:{step}" for stage in ("weights", "optimizer", "random", "half", "state") for step in (2, 8)]
+AT_SAVE.append(f"state:{SETTINGS.steps}")  # the last step, in the middle of an epoch of 7
 
 
 def die() -> None:
@@ -77,12 +77,12 @@ def killed_and_resumed(folder: Path, kill: str, whole: dict) -> dict:
     return {"killed": killed, "damage": damage, "resumed": resumed, "equal": equal(outcome(folder), whole)}
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, crash_points: list[str]) -> None:
     assert status_of(folder / "whole") == 0, (folder / "whole" / "said.txt").read_text()
     whole = outcome(folder / "whole")
-    kills = {kill: killed_and_resumed(folder / kill, kill, whole) for kill in [*AT_RESELECTION, *AT_SAVE]}
+    kills = {kill: killed_and_resumed(folder / kill, kill, whole) for kill in [*crash_points, *AT_SAVE]}
     print(json.dumps({"whole": whole, "kills": kills}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_select.training import last_whole_checkpoint
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("told_to_stop.py")
 
@@ -48,11 +50,11 @@ def test_a_command_is_stopped_while_it_scores(tmp_path):
 
 @pytest.mark.slow
 def test_a_training_is_stopped_while_it_selects(tmp_path):
-    """The ``Trainer``'s own handler was told as well; its checkpoints and the finished shards are there."""
+    """The ``Trainer``'s own handler was told as well; the step is saved, and the finished shards are there."""
     status, said, n_more = stopped("training", tmp_path, 6)
     assert status == 143, said
     assert n_more <= 1
     assert "Stopped by SIGTERM in the forward pass." in said
     assert "SIGTERM received, will request JIT checkpoint" in said
     assert 1 <= len(list((tmp_path / "cache").rglob("shard-*.safetensors"))) <= 6
-    assert (tmp_path / "out" / "checkpoint-1" / "model.safetensors").is_file()
+    assert last_whole_checkpoint(tmp_path / "out") == tmp_path / "out" / "checkpoint-2"  # selected anew at step 2

@@ -127,3 +127,12 @@ def test_real_programs_pass_and_cut_ones_do_not(shared_data):
     assert sum(found is not None for found in whole) <= 2
     cut = [row["output"].rstrip()[: int(0.9 * len(row["output"]))] for row in rows]
     assert sum(found is not None for found in ParsesGate().judge({**batch, "completion": cut})) > 0.75 * len(rows)
+
+
+def test_a_source_file_is_one_piece_whatever_its_comments_fence():
+    fenced = '"""Use it:\n\n```python\n>>> f(1)\n```\n"""\n\n\ndef f(x):\n    return x\n'
+    broken = fenced.replace("return x", "return (x").replace(">>> f(1)", "f(1)")
+    batch = {"text": [fenced, broken, fenced.replace("return x", "return y")], "language": ["python"] * 3}
+    assert ParsesGate(whole=True).judge(batch) == [None, BROKEN, None]
+    assert ParsesGate().judge(batch) == [BROKEN, None, BROKEN]
+    assert StaticGate(whole=True).judge(batch) == [None, None, "uses an undefined name"]

@@ -19,6 +19,7 @@ import json
 import re
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,6 +67,17 @@ class _Fault:
     afterwards: bool
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing of a client that was killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell all other errors."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class HubServer(Endpoints):
     """The server; a context manager that runs it in a thread."""
 
@@ -74,8 +86,7 @@ class HubServer(Endpoints):
         self.before: dict[str, Callable[[], None]] = {}
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         super().__init__(f"http://127.0.0.1:{self._server.server_address[1]}")
 
     def __enter__(self) -> HubServer:

@@ -139,14 +139,6 @@ def test_a_card_that_is_there_is_added_to(hub, dataset, selection, caplog, monke
     assert "The card keeps its license 'cc-by-4.0'; 'mit' was given." in caplog.text
 
 
-def test_the_source_and_its_licence_are_carried(hub, dataset, selection):
-    hub.add_repo("dataset", "org/data", card={"license": "apache-2.0"})
-    push = selection.push_to_hub("me/kept", dataset, "cdas-40", source_dataset="org/data")
-    assert metadata(push.card)["license"] == "apache-2.0"
-    assert metadata(push.card)["source_datasets"] == ["org/data"]
-    assert "4 of 10 rows of org/data, chosen by cdas." in push.card
-
-
 def test_a_local_file_is_told_by_its_name_alone(hub, dataset, selection):
     push = selection.push_to_hub("me/kept", dataset, "cdas-40", source_dataset="/home/anna/private/rows.jsonl")
     assert "4 of 10 rows of rows.jsonl" in push.card

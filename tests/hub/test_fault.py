@@ -1,5 +1,7 @@
 """A push that breaks anywhere leaves the old state or the new one, and the same push again ends in the same state."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,12 +9,18 @@ from hf_select.errors import HfSelectError, HubError
 from hf_select.selection import Selection
 from tests.hub.conftest import OF_THE_CLIENT, PROVENANCE
 from tests.hub.hub_server import KINDS, HubServer
+from tests.hub.killed_pushes import NAME, SOURCE, make_model, push
 
 pytestmark = OF_THE_CLIENT
 OTHER = Selection(np.array([1, 3]), np.array([0.2, 0.1]), 10, {**PROVENANCE, "seed": 4})
-
-
-NAME = "me/kept"
+WHAT = ("subset", *(pytest.param(what, marks=pytest.mark.slow) for what in ("scored", "model")))
+FOREVER = (400, 403)  # the client repeats no request that was answered so, and some of those that broke otherwise
+FAULTS = [
+    *((400, False), (0, False), (0, True)),
+    *(pytest.param(status, False, marks=pytest.mark.slow) for status in (403, 429, 500, 503)),
+    pytest.param(500, True, marks=pytest.mark.slow),
+]
+ALWAYS = {"whoami", "info", "tree", "validate-yaml", "preupload", "lfs-batch", "lfs-put", "lfs-verify", "commit"}
 
 
 def requests_of(hub, push):
@@ -23,47 +31,41 @@ def requests_of(hub, push):
     return {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
 
 
-@pytest.mark.parametrize(("status", "afterwards"), [(400, False), (0, False), (0, True)])
-def test_a_push_into_a_repository_breaks_at_every_request(hub, dataset, selection, status, afterwards):
-    selection.push_to_hub(NAME, dataset, "a")
-    begun, first = hub.state(), hub.files("dataset", NAME)
-    counts = requests_of(hub, lambda: OTHER.push_to_hub(NAME, dataset, "b"))
-    final = hub.files("dataset", NAME)
-    assert sum(counts.values()) >= 12
-    n_broken = 0
+@pytest.mark.parametrize(("status", "afterwards"), FAULTS)
+@pytest.mark.parametrize("over_another", [False, True])
+@pytest.mark.parametrize("what", WHAT)
+def test_a_push_breaks_at_every_request(hub, tmp_path, monkeypatch, what, over_another, status, afterwards):
+    key = ("model" if what == "model" else "dataset", NAME)
+    hub.add_repo("dataset", SOURCE, card={"license": "mit"})
+    for version in (0, 1):
+        make_model(tmp_path, version)
+    if over_another:
+        push(tmp_path, what, 0)
+    begun, first = hub.state(), hub.files(*key) if over_another else None
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    counts = requests_of(hub, lambda: push(tmp_path, what, 1))
+    final = hub.files(*key)
+    assert set(counts) == ALWAYS | {"resolve" if over_another else "create"}
+    broken = []
     for kind, n in [(kind, n) for kind, n_requests in counts.items() for n in range(1, n_requests + 1)]:
         hub.restore(begun)
+        shutil.rmtree(cache, ignore_errors=True)  # the client would not ask for a card that it has read before
         hub.fail_at(kind, n, status=status, afterwards=afterwards)
-        n_puts, is_broken = hub.count("lfs-put"), False
+        n_puts, n_commits = hub.count("lfs-put"), hub.count("commit")
         try:
-            OTHER.push_to_hub(NAME, dataset, "b")
+            push(tmp_path, what, 1)
         except HfSelectError:
-            is_broken = True
-            n_broken += 1
-            assert hub.files("dataset", NAME) in (first, final), (kind, n)
+            broken.append(kind)
+            left = hub.files(*key) if key in hub.repos else None
+            assert left in (first, final) or (not over_another and left == {}), (kind, n)  # made, and nothing in it
         hub.heal()
-        again = OTHER.push_to_hub(NAME, dataset, "b")
-        assert hub.files("dataset", NAME) == final, (kind, n)
+        push(tmp_path, what, 1)
+        assert hub.files(*key) == final, (kind, n)
         if kind == "commit":
-            assert is_broken
-            assert hub.count("lfs-put") == n_puts + 2  # what was uploaded is not uploaded again
-            assert (again.commit is None) == afterwards  # a lost answer: nothing is left to do
-    assert n_broken >= (10 if status else 3)  # the client itself repeats requests whose connection was cut
-
-
-def test_a_first_push_breaks_at_every_kind_of_request(hub, dataset, selection):
-    nothing = hub.state()
-    counts = requests_of(hub, lambda: selection.push_to_hub(NAME, dataset, "a"))
-    final = hub.files("dataset", NAME)
-    assert len(counts) >= 9
-    for kind in counts:
-        hub.restore(nothing)
-        hub.fail_at(kind, 1, status=403)
-        with pytest.raises(HfSelectError):
-            selection.push_to_hub(NAME, dataset, "a")
-        hub.heal()
-        selection.push_to_hub(NAME, dataset, "a")
-        assert hub.files("dataset", NAME) == final, kind
+            assert hub.count("lfs-put") == n_puts + counts["lfs-put"]  # what was uploaded is not uploaded again
+            assert hub.count("commit") == n_commits + (1 if afterwards else 2)  # a lost answer: nothing is left to do
+    assert set(broken) == set(counts) if status in FOREVER else set(broken) >= {"whoami", "info", "commit"}
 
 
 def test_a_server_that_stays_down_is_said_with_what_to_do(hub, dataset, selection):

@@ -16,6 +16,23 @@ ARMS = ("--arms", "full,random:40%,gates+random:30%,gates+cdas:30%")
 
 
 @pytest.fixture(scope="session")
+def leaky_rows(tmp_path_factory):
+    """A file of 64 rows with a prompt; the longest hold one of four drawn and one of the first four of HumanEval."""
+    from hf_select.evaluation.benchmark import load_humaneval
+    from hf_select.evaluation.task import load_coding_task
+
+    drawn = load_coding_task("humaneval", max_problems=4).measurement.problems
+    rows = [(f"Add {number}.", f"def f(x):\n    return x + {number}\n") for number in range(62)]
+    first = load_humaneval()[:4]
+    assert not {problem.task_id for problem in drawn} & {problem.task_id for problem in first}
+    rows += [("Do it.", drawn[0].solution), ("Do that.", first[0].solution)]
+    path = tmp_path_factory.mktemp("leaky") / "rows.jsonl"
+    lines = [json.dumps({"prompt": prompt, "completion": text}) for prompt, text in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
 def codeact():
     """``recipes/codeact.py``, imported from its file as ``accelerate launch`` would run it."""
     spec = importlib.util.spec_from_file_location("codeact", RECIPE)

@@ -35,6 +35,15 @@ BAD_WORDS = {
     "the demo's task for other rows": (["--tasks", "demo"], "tasks=demo belongs to dataset_name=demo"),
     "unknown arm": (["--arms", "statik"], "Unknown arm 'statik'. Did you mean 'static'"),
     "unknown score": (["--other_scores", "perplexy"], "Unknown method 'perplexy'. Did you mean 'perplexity'"),
+    "unknown gate": (["--gates", "duplicates,parse"], "Unknown gate 'parse'. Did you mean 'parses'"),
+    "tests of files that have none": (
+        ["--gates", "runs", "--allow_code_eval"],
+        "have no column 'entry_point' but ['text'",
+    ),
+    "leaks of the demo": (
+        ["--dataset_name", "demo", "--demo_rows", "200", "--tasks", "demo", "--gates", "leakage"],
+        "gates=leakage looks for problems of --tasks, and there is none that rows could leak",
+    ),
     "bad seed": (["--seeds", "x"], "ConfigError: seeds='x'"),
     "push": (["--push_to_hub", "True"], "ConfigError: push_to_hub: this recipe trains many models"),
     "budget 0": (["--budget", "0"], "BudgetError: budget=0"),

@@ -21,7 +21,10 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    return (*make_corpus(tmp_path_factory.mktemp("corpus")), "--arms", ",".join(ARMS))
+    """Files of two languages that no parser is asked about, and one of Python that does not parse."""
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "python.jsonl").write_text('{"content": "def f(x:\\n    return x\\n"}\n')
+    return (*make_corpus(folder), "--arms", ",".join(ARMS), "--gates", "parses,duplicates")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,10 @@ def test_everything_a_report_reads_is_there(reference):
     assert results["predictor"]["engine_spearman"] == results["calibration"]["spearman"]
     assert "needs your word" in results["left_out"]["metric of humaneval"]
     assert results["tasks"][0]["reference_is_test"] is True
-    assert (reference / "report.md").is_file()
+    assert (results["gates"], results["gates_not_checked"]) == ({"does not parse": 1}, {"parses": 80})
+    assert results["dataset"]["n_before_gates"] == 81
+    assert results["leakage"] == {}
+    assert "| does not parse | 1 | 1.2 |" in (reference / "report.md").read_text()
     assert not list(reference.rglob("training_args.bin"))
 
 
@@ -125,6 +131,8 @@ def test_a_finished_run_is_read_and_not_repeated(recipe, reference, inputs, monk
     shutil.copytree(reference, folder)
     monkeypatch.setattr("transformers.Trainer.train", lambda *_, **__: pytest.fail("a finished stage was repeated"))
     monkeypatch.setattr("hf_select.study.score.extract", lambda *_, **__: pytest.fail("rows were scored again"))
+    monkeypatch.setattr("hf_select.study.gating.gate_rows", lambda *_, **__: pytest.fail("rows were gated again"))
+    monkeypatch.setattr("hf_select.study.gating.find_leaks", lambda *_, **__: pytest.fail("leaks were sought again"))
     assert recipe.main([*inputs, "--output_dir", str(folder), "--resume"]) == 0
     assert measures(folder) == measures(reference)
 
@@ -191,6 +199,27 @@ def test_the_demo_is_measured_by_pass_at_1(recipe, inputs, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
+def test_a_leaked_problem_is_told_and_pass_at_1_given_without_it(recipe, inputs, leaky_rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    words = (*inputs, "--dataset_name", str(leaky_rows), "--max_length", "128", "--arms", "random,full", "--no_gates")
+    small = ("--max_new_tokens", "4", "--half_steps", "2", "--n_calibration", "0", "--predictor", "false")
+    assert recipe.main([*words, *small, "--output_dir", str(tmp_path / "run")]) == 0
+    results = results_of(tmp_path / "run")
+    assert results["gates"] == {}
+    assert results["leakage"] == {"humaneval": {"n_rows": 1, "n_problems": 1, "checks": {"words": 1}}}
+    full = {arm["name"]: arm for arm in results["arms"]}["full"]
+    assert (full["n_leaked_problems"], full["n_uncontaminated"], full["pass_at_1_uncontaminated"]) == (1, 3, 0.0)
+    assert full["per_seed"][0]["benchmarks"]["humaneval"]["n_leaked_problems"] == 1
+    assert [len(half["pass_at_1_uncontaminated"]) for half in results["halves"]] == [3, 3, 3]
+    assert "| full | humaneval | 1 | 3 | 0.000 | 0.000 |" in (tmp_path / "run" / "report.md").read_text()
+    gated = [word for word in words if word != "--no_gates"]
+    assert recipe.main([*gated, *small, "--gates", "leakage", "--output_dir", str(tmp_path / "gated")]) == 0
+    results = results_of(tmp_path / "gated")
+    assert (results["gates"], results["leakage"]) == ({"leaks humaneval (words)": 1}, {})
+    assert {arm["n_leaked_problems"] for arm in results["arms"]} == {0}
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_pick_what_one_picks(reference, inputs, tmp_path):
     launch = [
@@ -206,5 +235,7 @@ def test_two_processes_pick_what_one_picks(reference, inputs, tmp_path):
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert picks(tmp_path / "two") == picks(reference)
     assert set(picks(reference)) == {"random", "static", "dynamic"}
+    for part in ("gates", "gates_not_checked", "dataset"):
+        assert results_of(tmp_path / "two")[part] == results_of(reference)[part]
     losses = [[arm["validation_loss"] for arm in results_of(path)["arms"]] for path in (reference, tmp_path / "two")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)

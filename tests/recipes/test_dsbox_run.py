@@ -214,6 +214,29 @@ def test_the_generation_task_goes_the_whole_way(recipe, tmp_path, monkeypatch, c
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_the_generation_task_tells_a_leaked_problem(recipe, leaky_rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")
+    words = [
+        *("--task", "causal_lm", "--model_name_or_path", "demo", "--dataset_name", str(leaky_rows), "--seeds", "0"),
+        *("--template", "plain", "--max_length", "400", "--methods", "random,length", "--budgets", "20%"),
+        *("--validation_fraction", "0.02", "--benchmarks", "humaneval", "--max_problems", "4"),
+        *("--num_train_epochs", "1", "--warm_up_epochs", "1", "--max_new_tokens", "2", "--num_threads", "1"),
+    ]
+    assert recipe.main([*words, "--output_dir", str(tmp_path / "run")]) == 0
+    results = results_of(tmp_path / "run")
+    assert results["leakage"] == {"humaneval": {"n_rows": 1, "n_problems": 1, "checks": {"words": 1}}}
+    cells = {cell["method"]: cell for cell in results["cells"]}
+    assert all("error" not in cell for cell in cells.values())
+    for name in ("full", "length"):  # the leaked rows are the longest
+        assert (cells[name]["n_leaked_problems"], cells[name]["n_uncontaminated"]) == (1, 3)
+        assert cells[name]["benchmarks"]["humaneval"]["pass_at_1_uncontaminated"] == 0.0
+    arms = {arm["name"]: arm for arm in results["arms"]}
+    assert arms["length:20%"]["n_leaked_problems"] == 1
+    assert "| full | humaneval | 1 | 3 | 0.000 | 0.000 |" in (tmp_path / "run" / "report.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_demo_compares_all_twenty_methods(recipe, tmp_path, monkeypatch):
     """The offline default with less of everything: what it measures means nothing, that it runs does."""
     from hf_select.demo import encoder

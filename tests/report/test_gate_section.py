@@ -11,6 +11,7 @@ def test_what_gates_dropped_and_could_not_check():
     assert "1,200 rows were kept unchecked by the gate parses." in text
     assert gates_section({}, {}, 2000) == []
     assert "reason" not in "\n".join(gates_section({}, {"parses": 1}, 2000))
+    assert "\n".join(gates_section({}, {}, 2000, ran="parses,static")).endswith("Nothing (parses,static).")
 
 
 def arm(name, *per_seed):

@@ -109,3 +109,24 @@ def test_a_hostile_method_name_stays_text(tmp_path):
     found["families"]["<b>x|y</b>"] = "uncertainty"
     text = write_grid_report(tmp_path, found, {}).read_text()
     assert "<b>" not in text.replace("<!-- ", "")
+
+
+def test_leaked_problems_of_every_cell_that_was_measured(tmp_path):
+    found = results(2, budgets=("5%",), config={"gates": "leakage"})
+    for place, one in enumerate(found["cells"]):
+        measured = {
+            "pass_at_1": 0.5,
+            "n_leaked_problems": place,
+            "n_uncontaminated": 9,
+            "pass_at_1_uncontaminated": 0.25,
+        }
+        one["benchmarks"] = {"humaneval": measured}
+    found["cells"][1]["error"] = "ModelError: no dropout"
+    lines = write_grid_report(tmp_path, found, {}).read_text().splitlines()
+    assert "Nothing (leakage)." in lines
+    assert [line for line in lines if "| humaneval |" in line] == [
+        "| random:5% | humaneval | 2 ± 3 | 9 | 0.500 | 0.250 |",
+        "| entropy:5% | humaneval | 5 | 9 | 0.500 | 0.250 |",
+        "| k_means:5% | humaneval | 4 ± 3 | 9 | 0.500 | 0.250 |",
+        "| full | humaneval | 5 ± 3 | 9 | 0.500 | 0.250 |",
+    ]

@@ -212,3 +212,24 @@ def test_hostile_names_are_drawn_as_they_are(tmp_path):
         found = renamed(found, old, new)
     write_study_report(tmp_path, found)
     assert drawn(tmp_path) == PLOTS
+
+
+def test_what_was_left_out_and_what_leaked(tmp_path, sketched):
+    found = results(2, gates={"does not parse": 30, "shares 13 words": 10}, gates_not_checked={"parses": 5})
+    found["dataset"]["n_before_gates"] = 400
+    measured = {"pass_at_1": 0.5, "n_leaked_problems": 4, "n_uncontaminated": 46, "pass_at_1_uncontaminated": 0.25}
+    for record in found["arms"][0]["per_seed"]:
+        record["benchmarks"] = {"humaneval": measured}
+    text = write_study_report(tmp_path, found).read_text()
+    assert "| does not parse | 30 | 7.5 |" in text
+    assert "| all reasons | 40 | 10.0 |" in text
+    assert "5 rows were kept unchecked by the gate parses." in text
+    assert "| random | humaneval | 4 | 46 | 0.500 | 0.250 |" in text
+    assert drawn(tmp_path) == PLOTS | {"gates", "leakage"}
+
+
+def test_gates_that_dropped_nothing_are_told(tmp_path, undrawn):
+    text = write_study_report(tmp_path, results(1, config={"gates": "parses", "no_gates": False})).read_text()
+    assert "Nothing (parses)." in text
+    unused = results(1, config={"gates": "parses", "no_gates": True})
+    assert "What the gates dropped" not in write_study_report(tmp_path, unused).read_text()

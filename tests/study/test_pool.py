@@ -64,4 +64,4 @@ def test_files_that_hold_part_of_a_task_are_found():
     assert found_in(documents, [Task()]) == [0]
     corpus = Corpus(DATA, documents).without([0])
     assert corpus.documents == documents[1:]
-    assert corpus.n_leaking == 1
+    assert corpus.dropped.n_leaking == 1

@@ -26,7 +26,7 @@ from hf_select.signals.gradients.agreement import (
 from hf_select.signals.gradients.anchor import spread_over_lengths
 from hf_select.signals.gradients.engine import gradient_engine
 from hf_select.signals.gradients.loss import make_loss
-from hf_select.signals.gradients.one_step import CURVED, ENGINES, OneStep, OneStepInfluence, with_optimizer
+from hf_select.signals.gradients.one_step import CURVED, ENGINES, ORACLES, OneStep, OneStepInfluence, with_optimizer
 from hf_select.signals.gradients.pool import read_pool
 from hf_select.signals.gradients.validation import make_validation
 from hf_select.signals.gradients.weight import require_exact_weights
@@ -50,7 +50,7 @@ class Calibration:
     """What came of asking the oracle.
 
     Attributes:
-        served: the first engine whose rank correlation with the oracle reaches the target; ``"oracle"`` if none does.
+        served: the first engine whose rank correlation with the oracle reaches the target; the oracle if none does.
         target: that target.
         agreements: of the engines that were asked, in their order.
         refused: why an engine could not be asked, by engine.
@@ -94,6 +94,7 @@ def calibrate(
     task: Task | str | None = None,
     columns: Mapping[str, str] | None = None,
     engines: Sequence[str] = LADDER,
+    oracle: str = "oracle",
     learning_rate: float | None = None,
     max_norm: float | None = 1.0,
     n_rows: int = 256,
@@ -112,6 +113,8 @@ def calibrate(
         task: see ``extract``.
         columns: see ``extract``.
         engines: engines to ask, in this order.
+        oracle: whom they are held against: ``"oracle"``, which reads losses in float64, or ``"oracle_float32"``, for a
+            device that is slow at float64; at small learning rates its own rounding is then laid at an engine's door.
         learning_rate: of the step; ``None`` for what the optimiser is at.
         max_norm: norm that a row's gradient is clipped to; ``None`` for no clipping.
         n_rows: rows to ask about; the oracle reads all reference rows for each of them.
@@ -129,6 +132,8 @@ def calibrate(
     Example:
         ``calibrate(pool, validation, model=model, tokenizer=tokenizer, companions={"optimizer": optimizer}).served``
     """
+    if oracle not in ORACLES:
+        raise ConfigError(f"oracle={oracle!r} is not known; give one of {', '.join(ORACLES)}.")
     if unknown := [name for name in engines if name not in ENGINES or name == "oracle"]:
         raise ConfigError(f"engines={list(engines)} names {unknown}; give some of {', '.join(LADDER)} and 'plain'.")
     if n_rows < _MIN_ROWS or not 0 < target <= 1:
@@ -136,15 +141,15 @@ def calibrate(
     models = Models(model, tokenizer, None, None, as_task(task), as_companions(companions))
     settings = Options(**{"seed": seed, "cache_dir": False, **options})
     source = Extraction(dataset, models, columns, settings, reference=reference).source
-    with with_optimizer(source, "oracle") as (at_optimizer, folder):
+    with with_optimizer(source, oracle) as (at_optimizer, folder):
         rows = spread_over_lengths(make_loss(at_optimizer).lengths, n_rows)
         if len(rows) < _MIN_ROWS:
             raise RowError(f"{len(rows)} rows have a target to learn; to compare ranks, give at least {_MIN_ROWS}.")
         few = at_optimizer.only(rows)
         loss, validation = make_loss(few), make_validation(few)
-        require_exact_weights(loss.model, "oracle")
+        require_exact_weights(loss.model, oracle)
         with gradient_engine(loss) as engine:
-            asked = OneStep("oracle", learning_rate, max_norm)
+            asked = OneStep(oracle, learning_rate, max_norm)
             return _Asking(OneStepInfluence(asked, engine, loss, validation, few, folder), target, seed).climb(engines)
 
 
@@ -163,7 +168,7 @@ class _Asking:
         drops = [influence.oracle.drops(row) for row in range(len(influence.loss.lengths))]
         oracle_seconds = time.perf_counter() - began
         truth = np.asarray([[of_task.mean() for of_task in of_row] for of_row in drops])
-        agreements, refused, served = [], {}, "oracle"
+        agreements, refused, served = [], {}, influence.asked.engine
         for name in engines:
             try:
                 agreements.append(self._agreement(name, truth))

@@ -1,7 +1,8 @@
 """DIScore: how much one optimiser step on a row alone lowers the loss of each reference task.
 
 engine     what is computed                                               error
-oracle     L(theta) - L(theta_i), step by step                            none: it is the definition
+oracle     L(theta) - L(theta_i), step by step, L read in float64         none: it is the definition
+oracle_float32       the same, L read by a float32 forward pass           of rounding: about 1e-8, much at small rates
 curved_64  anchored, with 64 eigenpairs of the Hessian of L               O(rate^2) of its other eigenpairs, O(rate^3)
 curved_16  the same with 16                                               the same
 anchored   exact, with the gradients of L where the mean step leads       O(rate^2), without what rows have in common
@@ -50,8 +51,11 @@ from hf_select.signals.store import Store
 CURVED = {"curved_16": 16, "curved_64": 64}
 """Engines that know how the loss of a task bends, and how many eigenpairs of its Hessian they take."""
 
-ENGINES = ("linear", "finite_difference", "exact", "anchored", *CURVED, "plain", "oracle")
-_MOVE_WEIGHTS = ("finite_difference", "anchored", *CURVED, "oracle")
+ORACLES = {"oracle": True, "oracle_float32": False}
+"""Engines that take every step, and whether they read what came of it in float64."""
+
+ENGINES = ("linear", "finite_difference", "exact", "anchored", *CURVED, "plain", *ORACLES)
+_MOVE_WEIGHTS = ("finite_difference", "anchored", *CURVED, *ORACLES)
 
 
 @dataclass(frozen=True)
@@ -193,14 +197,15 @@ class OneStepInfluence:
         """Reads a batch of row ids: ``(n, K)``."""
         if self.asked.engine in _MOVE_WEIGHTS:
             require_exact_weights(self.loss.model, self.asked.engine)
-        if self.asked.engine == "oracle":
+        if self.asked.engine in ORACLES:
             return self.oracle.read
         return self._differenced if self.asked.engine == "finite_difference" else self._expanded
 
     @cached_property
     def oracle(self) -> Oracle:
         """The definition."""
-        return Oracle(self.engine, self.loss, self.step, self.validation, self.asked.max_norm)
+        in_float64 = ORACLES[self.asked.engine]
+        return Oracle(self.engine, self.loss, self.step, self.validation, self.asked.max_norm, in_float64)
 
     @cached_property
     def step(self) -> Step:

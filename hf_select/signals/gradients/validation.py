@@ -26,7 +26,7 @@ class Validation:
 
     Attributes:
         losses: in float32, to take gradients of.
-        exact: the same in float64 of float32 logits: at small learning rates, what a step changes is less than the
+        exact: the same in float64, of logits as they are: at small learning rates, what a step changes is less than the
             rounding of a float32 loss.
         max_tokens: tokens of a batch.
     """

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from hf_select.errors import ModelError
+from hf_select.signals.gradients.factor import exact_dtype
 
 _EXACT = (torch.float32, torch.float64)
 
@@ -92,3 +94,64 @@ def exact_forward(model: nn.Module) -> Iterator[None]:
         if wrapped is not None:
             bare.forward = wrapped
         torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def float64_forward(model: nn.Module) -> Iterator[None]:
+    """Forward passes in float64 throughout, at the very weights that the model has.
+
+    Parameters and buffers show float64 copies of what they hold, and what a model narrows to float32 on purpose (norms,
+    softmax, rotary tables) stays in float64. The copies take twice the memory of weights in float32, and are freed at
+    the end; the weights are never touched. On a device without float64 nothing changes.
+
+    Args:
+        model: the model, with weights in float32 or float64.
+
+    Yields:
+        None: passes without gradients are run inside, and no weight is moved.
+    """
+    if exact_dtype(next(model.parameters()).device) is not torch.float64:
+        yield
+        return
+    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
+    kept = [tensor.data for tensor in tensors]
+    try:
+        with torch.inference_mode(False):  # an inference tensor cannot stand in for a parameter
+            for tensor in tensors:
+                tensor.data = tensor.data.double()
+        with _plain_experts(model), _Float64ForFloat32():
+            yield
+    finally:
+        for tensor, values in zip(tensors, kept, strict=True):
+            tensor.data = values
+
+
+@contextmanager
+def _plain_experts(model: nn.Module) -> Iterator[None]:
+    """Experts one after the other: the kernel that takes them together has no float64."""
+    models = (module for module in model.modules() if hasattr(module, "get_experts_implementation"))
+    inner: Any = next(models, None)  # the outermost, which sets those within
+    if inner is None:
+        yield
+        return
+    kept = inner.get_experts_implementation()
+    try:
+        inner.set_experts_implementation("eager")
+        yield
+    finally:
+        inner.set_experts_implementation(kept)
+
+
+class _Float64ForFloat32(TorchFunctionMode):
+    """Wherever a call names float32, it gets float64."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        called = torch.Tensor.double if function is torch.Tensor.float else function
+        named = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        return called(*map(_widened, args), **named)
+
+
+def _widened(value: Any) -> Any:
+    return torch.float64 if value is torch.float32 else value

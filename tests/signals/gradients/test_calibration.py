@@ -141,6 +141,19 @@ def test_a_fresh_optimiser_has_no_linear_engine_and_a_task_of_one_row_no_halves(
     assert found.learning_rates == (1e-5,)
 
 
+@pytest.mark.slow
+def test_at_small_steps_it_is_the_rounding_of_float32_that_disagrees(asking, trained):
+    optimiser = torch.optim.SGD(trained.model.parameters(), lr=1e-5)
+    given = {"companions": {"optimizer": optimiser}, "learning_rate": None}
+    found = asking(**given, n_rows=50, target=1.0, engines=("oracle_float32", "exact"))
+    rounded, exact = found.agreements
+    assert (rounded.engine, exact.engine) == ("oracle_float32", "exact")
+    assert exact.spearman > max(0.9998, rounded.spearman)
+    assert exact.slope == pytest.approx(1, abs=5e-4)
+    cheaper = asking(**given, n_rows=8, engines=(), oracle="oracle_float32")
+    assert cheaper.served == "oracle_float32"
+
+
 def test_few_reference_rows_are_named_before_an_engine_is_blamed(asking, trained, caplog):
     found = asking(trained.reference.select(range(2)), n_rows=12, engines=())
     assert found.served == "oracle"
@@ -155,6 +168,8 @@ def test_few_reference_rows_are_named_before_an_engine_is_blamed(asking, trained
 def test_what_cannot_be_is_refused(asking, trained):
     with pytest.raises(ConfigError, match=r"engines=\['exact', 'oracle'\] names \['oracle'\]"):
         asking(engines=("exact", "oracle"))
+    with pytest.raises(ConfigError, match=r"oracle='exact' is not known; give one of oracle, oracle_float32"):
+        asking(oracle="exact")
     with pytest.raises(ConfigError, match="n_rows=4"):
         asking(n_rows=4)
     with pytest.raises(ConfigError, match="target=0"):

@@ -9,6 +9,7 @@ from hf_select.signals.gradients.loss import ResponseLoss
 from hf_select.signals.gradients.projection import SparseProjection
 from hf_select.signals.gradients.reduction import Dots, SquaredNorm, UpdateDots
 from hf_select.signals.gradients.update import AdamUpdate, Moments
+from hf_select.signals.gradients.weight import float64_forward
 from hf_select.signals.layout import Layout
 from hf_select.signals.reader import Way
 
@@ -48,3 +49,18 @@ def test_a_gpu_gives_the_sums_of_the_cpu(tied, layout, make_model, some_segments
     for of_gpu, of_cpu in zip(found, expected, strict=True):
         scale = np.abs(of_cpu).max(axis=0, keepdims=True).clip(1e-3)
         assert (np.abs(of_gpu - of_cpu) / scale).max() < 2e-3
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("family", ["llama", "gpt_neox"])
+@torch.no_grad()
+def test_a_forward_pass_in_float64_is_that_of_the_cpu(family, attention, make_model):
+    ids = torch.arange(2, 26).view(2, 12)
+    logits = []
+    for device in ("cpu", "cuda"):
+        model = make_model(family).eval().to(device)
+        model.set_attn_implementation(attention)
+        with float64_forward(model):
+            logits.append(model(input_ids=ids.to(device), use_cache=False).logits.cpu())
+    assert logits[1].dtype == torch.float64
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-10)

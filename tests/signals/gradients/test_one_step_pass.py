@@ -24,7 +24,7 @@ pool, reference, make_source = case.pool, case.reference, case.make_source  # fi
 finite, warm = case.finite, case.warm
 
 EXACT = OneStep("exact", None, 0.5)
-ENGINES = ("linear", "exact", "anchored", "curved_16", "plain", "oracle")
+ENGINES = ("linear", "exact", "anchored", "curved_16", "plain", "oracle", "oracle_float32")
 
 
 def everything(model, optimiser):

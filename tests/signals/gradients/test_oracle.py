@@ -1,6 +1,7 @@
 """The oracle against torch itself: the model copied, its optimiser's own step taken, the loss written out."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -136,18 +137,78 @@ def test_golden_of_a_quadratic():
 
 
 def test_a_loss_in_float32_would_lose_what_one_step_changes(make_model, response_loss, some_segments):
-    """At learning rate 1e-6 the change is about the rounding of a float32 loss; in float64 both orders agree."""
+    """At learning rate 1e-6 the change is about the rounding of a float32 loss, whatever becomes of the logits."""
     model = make_model("llama")
     optimiser = trained(model, "sgd", 1e-6)
     loss = response_loss(model)
     drops = {}
     for dtype in (torch.float32, torch.float64):
         reference = response_loss(model, some_segments)
-        exact = type(reference)(reference.model, reference.way, reference.segments, dtype)
+        exact = replace(reference, dtype=dtype)
         with gradient_engine(loss) as engine:
             step = make_step(live_state(optimiser, engine.parameters), engine.parameters, None)
-            oracle = Oracle(engine, loss, step, Validation({"v": reference}, {"v": exact}, 200), 1.0)
+            oracle = Oracle(engine, loss, step, Validation({"v": reference}, {"v": exact}, 200), 1.0, in_float64=False)
             drops[dtype] = oracle.drops(1)[0]
     spacing = np.spacing(np.float32(5.0))
     assert np.allclose(drops[torch.float32] / spacing * 8 % 1, 0)  # multiples of a float32's spacing
     assert not np.allclose(drops[torch.float64] / spacing * 8 % 1, 0)
+
+
+def small_drops(model, response_loss, some_segments):
+    """What a step of 1e-6 does to each reference row: by both oracles, and by where the float32 weights really went.
+
+    To first order, which is wrong by the square of the rate, 1e-12.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    loss = response_loss(model)
+    reference = replace(loss, dtype=torch.float64)
+    with gradient_engine(loss) as engine:
+        step = make_step(live_state(torch.optim.SGD(trainable, lr=1e-6), engine.parameters), engine.parameters, None)
+        validation = Validation({"v": loss}, {"v": reference}, 200)
+        found = [
+            Oracle(engine, loss, step, validation, 1.0, in_float64=in_float64).drops(4)[0]
+            for in_float64 in (True, False)
+        ]
+        gradient = engine.plain_gradient(loss, 4)
+        norm = torch.stack([part.norm() for part in gradient.values()]).norm()
+        assert norm > 1
+        gone = {
+            name: (weights - step.moved(name, weights, gradient[name] / norm)).detach().double()
+            for name, weights in engine.parameters.items()
+        }
+        expected = [
+            sum(float((gone[name] * part).sum()) for name, part in engine.plain_gradient(loss, row).items())
+            for row in range(len(some_segments))
+        ]
+    return (*found, np.asarray(expected))
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt2", "gpt_neox", "lora"])
+def test_the_losses_are_read_without_rounding(name, make_model, make_lora, response_loss, some_segments):
+    model = make_lora() if name == "lora" else make_model(name)
+    found, rounded, expected = small_drops(model, response_loss, some_segments)
+    assert np.ptp(expected) > 3e-7
+    assert np.abs(found - expected).max() < 1e-4 * np.ptp(expected)
+    assert np.abs(rounded - expected).max() > 1e-2 * np.ptp(expected)
+
+
+def test_the_losses_are_those_of_a_model_in_float64(make_model, response_loss, some_segments):
+    """GPT-2 narrows nothing, so ``.double()`` is a second way to the same numbers."""
+    model = make_model("gpt2")
+    loss = response_loss(model)
+    reference = replace(loss, dtype=torch.float64)
+    with gradient_engine(loss) as engine:
+        step = make_step(live_state(torch.optim.SGD(model.parameters(), lr=1e-6), engine.parameters),
+                         engine.parameters, None)  # fmt: skip
+        drops = Oracle(engine, loss, step, Validation({"v": loss}, {"v": reference}, 200), None).drops(4)[0]
+        gradient = engine.plain_gradient(loss, 4)
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, weights in moved.named_parameters():
+            weights.copy_(step.moved(name, weights, gradient[name]))
+    losses = []
+    for wide in (copy.deepcopy(model).double(), moved.double()):
+        with gradient_engine(replace(reference, model=wide)) as engine:
+            losses.append(engine.losses(engine.loss, np.arange(len(some_segments))))
+    np.testing.assert_allclose(drops, losses[0] - losses[1], atol=1e-12)

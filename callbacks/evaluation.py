@@ -11,6 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from hf_select.callbacks.tracker import report
 from hf_select.errors import ConfigError
 from hf_select.training.attention import plain_attention
+from hf_select.training.gathered import gathered
 from hf_select.training.random_state import random_state_kept
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class PassAtKCallback(TrainerCallback):
             raise ConfigError("PassAtKCallback generates text: give the Trainer its tokenizer as processing_class=.")
         modes = [(module, module.training) for module in model.modules()]
         try:
-            with random_state_kept(), plain_attention(model):
+            with random_state_kept(), plain_attention(model), gathered(model):
                 result = evaluate_model(model, tokenizer, self._problems, accelerator=Accelerator(), **self._options)
         finally:
             for module, training in modes:

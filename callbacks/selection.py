@@ -35,6 +35,7 @@ from hf_select.signals.models import Companions, Models
 from hf_select.signals.shards import processes
 from hf_select.signals.source import Options
 from hf_select.termination import Terminated
+from hf_select.training.gathered import gathered
 from hf_select.training.last_step import end_at_last_step
 from hf_select.training.live_sampler import Event, LiveSampler, compared, own_sampler
 from hf_select.training.random_state import random_state_kept
@@ -122,6 +123,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._options = Options.of({"progress": False, "cache_dir": False, **options})
         self._sampler: LiveSampler | None = None
         self._extraction: Extraction | None = None
+        self._model: Any = None
+        self._optimizer: Any = None
         self._began = 0.0
         self._step = 0  # of the last hook, so that a checkpoint says which step its selection is of
         self._unreported: Values | None = None
@@ -145,8 +148,10 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._sampler, self.ledger = LiveSampler(own_sampler(train_dataloader)), []
         self._step, self._unreported, self._put_off = state.global_step, None, None
         train_dataloader.set_sampler(self._sampler)
-        require_whole(model)
-        companions = replace(self._companions, optimizer=kwargs["optimizer"])  # read as it stands
+        self._model, self._optimizer = model, kwargs["optimizer"]
+        with gathered(model):  # whole weights must fit, and better fail now
+            require_whole(model)
+        companions = replace(self._companions, optimizer=self._optimizer)  # read as it stands
         models = Models(model, processing_class, self._given["embedder"], companions=companions)
         dataset = rows_to_score(self._given["dataset"], train_dataloader.dataset)
         self._extraction = Extraction(
@@ -293,5 +298,7 @@ class SelectionCallback(TrainerCallback, ExportableState):
         """The selection of that number, with a stream of random numbers of its own."""
         rng = np.random.default_rng([self._seed, number])
         candidates = drawn(len(extraction.dataset), self._pool_fraction, rng)
-        method = self._method(extraction.models.task)
-        return select_from(extraction, method, self._budget, seed=int(rng.integers(2**31)), candidates=candidates)
+        method, seed = self._method(extraction.models.task), int(rng.integers(2**31))
+        takes_a_step = any(signal.parameters.get("engine", "plain") != "plain" for signal in method.needs)
+        with gathered(self._model, self._optimizer if takes_a_step else None):
+            return select_from(extraction, method, self._budget, seed=seed, candidates=candidates)

@@ -198,6 +198,7 @@ def _complete_at_once(
         generation_config=config,
         logits_processor=LogitsProcessorList([sampler]),
         stopping_criteria=StoppingCriteriaList([stopping]),
+        synced_gpus=False,  # the weights are whole, and processes have batches of their own
     )
     new = cast("torch.Tensor", output)[:, width:].tolist()
     kept = [tokens[:n] for tokens, n in zip(new, room, strict=True)]

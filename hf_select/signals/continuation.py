@@ -70,6 +70,7 @@ def continue_prompts(
             generation_config=config,
             logits_processor=LogitsProcessorList([sampler]),
             stopping_criteria=StoppingCriteriaList([stop]),
+            synced_gpus=False,  # the weights are whole, and processes have batches of their own
         )
     written = output[:, width:].cpu().numpy().astype(np.int32)
     ends = np.atleast_1d(np.asarray([] if config.eos_token_id is None else config.eos_token_id, dtype=np.int32))

@@ -55,13 +55,16 @@ def require_whole(model: torch.nn.Module) -> None:
         model: any module.
 
     Raises:
-        ModelError: if weights are spread over processes (FSDP) or not loaded (meta device).
+        ModelError: if weights are spread over processes (FSDP, DeepSpeed ZeRO-3, tensor parallelism) or not loaded
+            (meta device).
     """
     for name, tensor in model.named_parameters():
-        if hasattr(tensor, "full_tensor") or tensor.is_meta:
+        shared = "_fsdp_wrapped_module" in name or any(hasattr(tensor, mark) for mark in ("full_tensor", "ds_id"))
+        if shared or tensor.is_meta:
             raise ModelError(
-                f"Weight {name!r} is not whole in this process (FSDP or meta device); a pass needs the whole model in "
-                f"each process. Load it plainly, or pass its path."
+                f"Weight {name!r} is not whole in this process (FSDP, DeepSpeed ZeRO-3, tensor parallelism or meta "
+                f"device); a pass needs the whole model in each process. Load it plainly, or pass its path; in a "
+                f"training, shard by FSDP2 (fsdp_version: 2), which the callbacks gather."
             )
 
 
@@ -81,11 +84,11 @@ def weights_hash(model: torch.nn.Module) -> str:
 
     require_whole(model)
     digest = xxhash.xxh3_128()
-    for name, tensor in sorted((dict(model.named_buffers()) | model.state_dict()).items()):
-        if not isinstance(tensor, torch.Tensor):
-            continue
+    tensors = dict(model.named_buffers()) | dict(model.named_parameters(remove_duplicate=False))
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().data)
+        flat = tensor.detach().reshape(-1).clone()  # numpy() pins memory, and FSDP frees that of the tensor itself
+        digest.update(flat.view(torch.uint8).cpu().numpy().data)
     return str(digest.hexdigest())
 
 

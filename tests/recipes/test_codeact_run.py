@@ -99,7 +99,12 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(codeact, reference,
     assert picks(tmp_path / "run") == picks(reference)
 
 
-def test_two_processes_select_what_one_selects(codeact, tmp_path):
+def arms(folder):
+    """The arms of a finished run."""
+    return json.loads((folder / "results.json").read_text())["arms"]
+
+
+def test_two_processes_select_what_one_selects_also_with_sharded_weights(codeact, tmp_path):
     from hf_select.demo import build_model, build_pool, train_tokenizer
 
     pool = build_pool(3, n_rows=150, n_test=4)
@@ -113,19 +118,26 @@ def test_two_processes_select_what_one_selects(codeact, tmp_path):
         *("--max_length", "128", "--template", "plain", "--max_steps", "2", "--max_tokens_per_batch", "512"),
     ]
     assert codeact.main([*words, "--output_dir", str(tmp_path / "one"), "--num_threads", "1"]) == 0
-    launch = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
-        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-    ]
-    command = [*launch, str(RECIPE), *words, "--output_dir", str(tmp_path / "two"), "--num_threads", "1"]
-    settings = {"env": {**os.environ, "ACCELERATE_USE_CPU": "true"}, "cwd": ROOT, "capture_output": True, "text": True}
-    finished = subprocess.run(command, **settings, check=False, timeout=300)
-    if finished.returncode and "Signal 6" in finished.stderr:
-        print("gloo aborted at exit (rare, and none of this library's doing); launched once more")
-        finished = subprocess.run([*command, "--resume"], **settings, check=False, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    assert picks(tmp_path / "two") == picks(tmp_path / "one")
-    assert len(picks(tmp_path / "two")) == 4
+    replicated = (["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no"], [], {"ACCELERATE_USE_CPU": "true"})
+    sharded = (
+        ["--config_file", str(ROOT / "recipes/accelerate/fsdp2.yaml")],
+        [str(ROOT / "tests/fsdp2_on_cpu.py")],
+        {},
+    )
+    for name, (how, by, more) in {"replicated": replicated, "sharded": sharded}.items():
+        launch = [sys.executable, "-m", "accelerate.commands.launch", *how, "--num_processes", "2"]
+        launch += ["--mixed_precision", "no", "--main_process_port", "0", *by, str(RECIPE)]
+        command = [*launch, *words, "--output_dir", str(tmp_path / name), "--num_threads", "1"]
+        settings = {"env": {**os.environ, **more}, "cwd": ROOT, "capture_output": True, "text": True}
+        finished = subprocess.run(command, **settings, check=False, timeout=300)
+        if finished.returncode and "Signal 6" in finished.stderr:
+            print("gloo aborted at exit (rare, and none of this library's doing); launched once more")
+            finished = subprocess.run([*command, "--resume"], **settings, check=False, timeout=300)
+        assert finished.returncode == 0, finished.stderr[-3000:]
+        assert picks(tmp_path / name) == picks(tmp_path / "one")
+        assert len(picks(tmp_path / name)) == 4
+    for sharded_arm, arm in zip(*(arms(tmp_path / name) for name in ("sharded", "replicated")), strict=True):
+        assert sharded_arm["validation_loss"] == pytest.approx(arm["validation_loss"], rel=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated")  # peft asks for it

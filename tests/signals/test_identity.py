@@ -36,6 +36,13 @@ def test_weights(make_model) -> None:
         empty = torch.nn.Linear(2, 2)
     with pytest.raises(ModelError, match="not whole in this process"):
         weights_hash(empty)
+    for name, mark in (("weight", "ds_id"), ("_fsdp_wrapped_module", None)):  # DeepSpeed ZeRO-3, FSDP1
+        spread = torch.nn.Module()
+        spread.register_parameter(name, torch.nn.Parameter(torch.ones(2)))
+        if mark:
+            setattr(spread.weight, mark, 0)
+        with pytest.raises(ModelError, match="fsdp_version: 2"):
+            weights_hash(spread)
 
 
 def test_a_model_is_its_weights_and_configuration_but_not_its_name(make_model) -> None:

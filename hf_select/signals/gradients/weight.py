@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -100,9 +100,10 @@ def exact_forward(model: nn.Module) -> Iterator[None]:
 def float64_forward(model: nn.Module) -> Iterator[None]:
     """Forward passes in float64 throughout, at the very weights that the model has.
 
-    Parameters and buffers show float64 copies of what they hold, and what a model narrows to float32 on purpose (norms,
+    Float64 copies stand where parameters and buffers do, and what a model narrows to float32 on purpose (norms,
     softmax, rotary tables) stays in float64. The copies take twice the memory of weights in float32, and are freed at
-    the end; the weights are never touched. On a device without float64 nothing changes.
+    the end; the weights are never touched: another dtype in one of them would cut the hooks of DDP off. On a device
+    without float64 nothing changes.
 
     Args:
         model: the model, with weights in float32 or float64.
@@ -113,17 +114,23 @@ def float64_forward(model: nn.Module) -> Iterator[None]:
     if exact_dtype(next(model.parameters()).device) is not torch.float64:
         yield
         return
-    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
-    kept = [tensor.data for tensor in tensors]
-    try:
+    wide: dict[int, torch.Tensor] = {}  # one copy of a tied weight
+    with ExitStack() as left, _plain_experts(model), _Float64ForFloat32():
         with torch.inference_mode(False):  # an inference tensor cannot stand in for a parameter
-            for tensor in tensors:
-                tensor.data = tensor.data.double()
-        with _plain_experts(model), _Float64ForFloat32():
-            yield
-    finally:
-        for tensor, values in zip(tensors, kept, strict=True):
-            tensor.data = values
+            for module in model.modules():
+                tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+                for held in tables:
+                    for name, tensor in held.items():
+                        if tensor is not None and tensor.is_floating_point():
+                            left.callback(held.__setitem__, name, tensor)
+                            held[name] = wide.setdefault(id(tensor), _double(tensor))
+        yield
+
+
+def _double(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in float64 of what a parameter or a buffer holds."""
+    copied = tensor.detach().double()
+    return nn.Parameter(copied, requires_grad=False) if isinstance(tensor, nn.Parameter) else copied
 
 
 @contextmanager

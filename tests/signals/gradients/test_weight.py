@@ -15,6 +15,16 @@ from hf_select.signals.gradients.weight import (
 )
 
 
+def test_a_forward_pass_in_float64_leaves_the_hooks_of_ddp(make_model):
+    """DDP hangs its hooks on what adds up the gradient of a parameter, which another dtype would replace."""
+    model = make_model("llama")
+    sums = [parameter.expand_as(parameter).grad_fn.next_functions[0][0] for parameter in model.parameters()]
+    with float64_forward(model):
+        model(input_ids=IDS)
+    for parameter, kept in zip(model.parameters(), sums, strict=True):
+        assert parameter.expand_as(parameter).grad_fn.next_functions[0][0] is kept
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_weights_come_back_bit_by_bit(fails):
     parameters = {"w": torch.nn.Parameter(torch.tensor([0.1, -0.0, float("nan"), 1e-42]))}
@@ -127,7 +137,7 @@ def test_a_forward_pass_in_float64_leaves_nothing_behind(fails, inference, make_
     logits, random = model(input_ids=IDS).logits.detach(), torch.get_rng_state()
     try:
         with torch.inference_mode(inference), torch.no_grad(), float64_forward(model):
-            assert all(tensor.dtype == torch.float64 for tensor in tensors)
+            assert all(tensor.dtype == torch.float64 for tensor in (*model.parameters(), *model.buffers()))
             assert model.lm_head.weight is model.model.embed_tokens.weight
             difference = (model(input_ids=IDS).logits - logits).abs().max()
             assert difference.dtype == torch.float64

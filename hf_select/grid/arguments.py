@@ -199,10 +199,16 @@ def parse_grid_arguments(argv: Sequence[str] | None, *, description: str, defaul
 
     Returns:
         The arguments.
+
+    Raises:
+        ConfigError: if the words cannot be used, or the recipe was launched under FSDP.
     """
     import torch
     from transformers import TrainingArguments
 
+    from hf_select.training.replicated_trainer import refuse_sharding
+
+    refuse_sharding()
     groups: list[Any] = [GridModelArguments, GridDataArguments, GridSelectionArguments, EvaluationArguments]
     defaults = {
         "output_dir": "runs/dsbox",

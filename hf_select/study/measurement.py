@@ -14,6 +14,7 @@ from hf_select.extract import extract
 from hf_select.signals.keys import RESPONSE_NLL, Indices
 from hf_select.study.setting import StudySetting
 from hf_select.training.attention import plain_attention
+from hf_select.training.gathered import gathered
 from hf_select.training.random_state import random_state_kept
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def measure_study(model: Any, setting: StudySetting, rows: Indices) -> dict[str,
     """Measure a model.
 
     Args:
-        model: the model.
+        model: the model, possibly sharded.
         setting: what the seed works on.
         rows: row ids of the pool that it was trained on, besides those of the base run.
 
@@ -36,10 +37,11 @@ def measure_study(model: Any, setting: StudySetting, rows: Indices) -> dict[str,
         problems were looked for in the rows also ``CLEAN_MEASURES``, pass@1 without the problems that were found.
     """
     references, leaked = setting.references.values(), setting.leaked(rows)
-    return {
-        "validation_loss": {reference.task.name: _loss(model, setting, reference) for reference in references},
-        "metric": {reference.task.name: _metric(model, setting, reference, leaked) for reference in references},
-    }
+    with gathered(model):
+        return {
+            "validation_loss": {reference.task.name: _loss(model, setting, reference) for reference in references},
+            "metric": {reference.task.name: _metric(model, setting, reference, leaked) for reference in references},
+        }
 
 
 def _loss(model: Any, setting: StudySetting, reference: Reference) -> float | None:

@@ -147,8 +147,14 @@ def _load_optimizer(trainer: Trainer, checkpoint: Path) -> None:
     """Give the trainer the optimiser of a checkpoint, at the stable learning rate."""
     import torch
 
+    from hf_select.signals.gradients.optimizer import optimizer_file
+    from hf_select.study.sharded_optimizer import ShardedOptimizerCallback
+
+    stored = torch.load(optimizer_file(checkpoint), map_location="cpu", weights_only=True)
+    if trainer.is_fsdp_enabled:
+        trainer.callback_handler.callbacks.insert(0, ShardedOptimizerCallback(stored))  # before those that read it
+        return
     optimizer = trainer.create_optimizer()
-    stored = torch.load(checkpoint / "optimizer.pt", map_location="cpu", weights_only=True)
     optimizer.load_state_dict(stored)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] = trainer.args.learning_rate

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, RandomSampler
 from transformers import Trainer
+
+from hf_select.errors import ConfigError
+
+
+def refuse_sharding() -> None:
+    """Refuse processes that share the weights of a model (FSDP), where each is to hold all of them.
+
+    Raises:
+        ConfigError: if they were launched like that.
+    """
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ConfigError(
+            "Here every process trains a whole model, and FSDP spreads one over all; launch it with --config_file "
+            "recipes/accelerate/ddp.yaml."
+        )
 
 
 class ReplicatedTrainer(Trainer):
@@ -20,6 +36,7 @@ class ReplicatedTrainer(Trainer):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        refuse_sharding()
         super().__init__(*args, **kwargs)
         # Scaling by the number of processes is for batches that were dealt out.
         self.args.average_tokens_across_devices = False

@@ -11,6 +11,7 @@ import pytest
 
 from hf_select.evaluation.sandbox import LEVELS
 from tests.recipes.conftest import ARMS, RECIPE, ROOT, SMALL, measures, picks
+from tests.recipes.two_processes import REPLICATED, SHARDED, launch
 
 pytestmark = [
     pytest.mark.slow,
@@ -118,25 +119,11 @@ def test_two_processes_select_what_one_selects_also_with_sharded_weights(codeact
         *("--max_length", "128", "--template", "plain", "--max_steps", "2", "--max_tokens_per_batch", "512"),
     ]
     assert codeact.main([*words, "--output_dir", str(tmp_path / "one"), "--num_threads", "1"]) == 0
-    replicated = (["--multi_gpu", "--num_machines", "1", "--dynamo_backend", "no"], [], {"ACCELERATE_USE_CPU": "true"})
-    sharded = (
-        ["--config_file", str(ROOT / "recipes/accelerate/fsdp2.yaml")],
-        [str(ROOT / "tests/fsdp2_on_cpu.py")],
-        {},
-    )
-    for name, (how, by, more) in {"replicated": replicated, "sharded": sharded}.items():
-        launch = [sys.executable, "-m", "accelerate.commands.launch", *how, "--num_processes", "2"]
-        launch += ["--mixed_precision", "no", "--main_process_port", "0", *by, str(RECIPE)]
-        command = [*launch, *words, "--output_dir", str(tmp_path / name), "--num_threads", "1"]
-        settings = {"env": {**os.environ, **more}, "cwd": ROOT, "capture_output": True, "text": True}
-        finished = subprocess.run(command, **settings, check=False, timeout=300)
-        if finished.returncode and "Signal 6" in finished.stderr:
-            print("gloo aborted at exit (rare, and none of this library's doing); launched once more")
-            finished = subprocess.run([*command, "--resume"], **settings, check=False, timeout=300)
-        assert finished.returncode == 0, finished.stderr[-3000:]
-        assert picks(tmp_path / name) == picks(tmp_path / "one")
-        assert len(picks(tmp_path / name)) == 4
-    for sharded_arm, arm in zip(*(arms(tmp_path / name) for name in ("sharded", "replicated")), strict=True):
+    for how in (REPLICATED, SHARDED):
+        launch(how, RECIPE, [*words, "--num_threads", "1"], tmp_path / how)
+        assert picks(tmp_path / how) == picks(tmp_path / "one")
+        assert len(picks(tmp_path / how)) == 4
+    for sharded_arm, arm in zip(arms(tmp_path / SHARDED), arms(tmp_path / REPLICATED), strict=True):
         assert sharded_arm["validation_loss"] == pytest.approx(arm["validation_loss"], rel=1e-5)
 
 

@@ -1,15 +1,13 @@
 """A whole study of very few rows: what it writes, that it resumes, that its processes agree."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from hf_select.selection import Selection
-from tests.recipes.discore_case import RECIPE, ROOT, load_recipe, make_corpus, measures, picks, results_of
+from tests.recipes.discore_case import RECIPE, load_recipe, make_corpus, measures, picks, results_of
+from tests.recipes.two_processes import REPLICATED, SHARDED, launch
 
 ARMS = ["random", "static", "dynamic", "full"]
 
@@ -222,20 +220,22 @@ def test_a_leaked_problem_is_told_and_pass_at_1_given_without_it(recipe, inputs,
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_pick_what_one_picks(reference, inputs, tmp_path):
-    launch = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
-        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-    ]
-    command = [*launch, str(RECIPE), *inputs, "--output_dir", str(tmp_path / "two")]
-    settings = {"env": {**os.environ, "ACCELERATE_USE_CPU": "true"}, "cwd": ROOT, "capture_output": True, "text": True}
-    finished = subprocess.run(command, **settings, check=False, timeout=700)
-    if finished.returncode and "Signal 6" in finished.stderr:
-        print("gloo aborted at exit (rare, and none of this library's doing); launched once more")
-        finished = subprocess.run([*command, "--resume"], **settings, check=False, timeout=700)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    launch(REPLICATED, RECIPE, inputs, tmp_path / "two")
     assert picks(tmp_path / "two") == picks(reference)
     assert set(picks(reference)) == {"random", "static", "dynamic"}
     for part in ("gates", "gates_not_checked", "dataset"):
         assert results_of(tmp_path / "two")[part] == results_of(reference)[part]
-    losses = [[arm["validation_loss"] for arm in results_of(path)["arms"]] for path in (reference, tmp_path / "two")]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses(tmp_path / "two") == pytest.approx(losses(reference), rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_processes_that_share_the_weights_go_the_whole_way(reference, inputs, tmp_path):
+    launch(SHARDED, RECIPE, inputs, tmp_path / "two")
+    assert picks(tmp_path / "two") == picks(reference)
+    assert losses(tmp_path / "two") == pytest.approx(losses(reference), rel=1e-3)
+
+
+def losses(folder):
+    """The validation loss of every arm."""
+    return [arm["validation_loss"] for arm in results_of(folder)["arms"]]

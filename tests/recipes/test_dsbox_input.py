@@ -61,6 +61,11 @@ def test_bad_words(refused, case):
     assert message in refused(*words)
 
 
+def test_weights_spread_over_processes_are_refused(refused, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert "launch it with --config_file recipes/accelerate/ddp.yaml" in refused()
+
+
 def test_rows_without_labels_are_refused(refused, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"prompt": f"p{row}", "completion": "c"}) + "\n" for row in range(9)))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.recipes.dsbox_case import RECIPE, ROOT, load_recipe, make_inputs, measures, picks, results_of
+from tests.recipes.two_processes import REPLICATED, launch
 
 GRID = ("--methods", "entropy,bm25", "--seeds", "0,1")
 
@@ -172,17 +173,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(recipe, reference, 
 def test_two_processes_pick_what_one_picks(recipe, inputs, tmp_path):
     words = [*inputs, "--methods", "entropy,bald,less,staff,learning_loss,badge,bm25", "--no_full_arm"]
     assert recipe.main([*words, "--output_dir", str(tmp_path / "one")]) == 0
-    launch = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
-        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-    ]
-    command = [*launch, str(RECIPE), *words, "--output_dir", str(tmp_path / "two")]
-    settings = {"env": {**os.environ, "ACCELERATE_USE_CPU": "true"}, "cwd": ROOT, "capture_output": True, "text": True}
-    finished = subprocess.run(command, **settings, check=False, timeout=400)
-    if finished.returncode and "Signal 6" in finished.stderr:
-        print("gloo aborted at exit (rare, and none of this library's doing); launched once more")
-        finished = subprocess.run([*command, "--resume"], **settings, check=False, timeout=400)
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    launch(REPLICATED, RECIPE, words, tmp_path / "two")
     assert picks(tmp_path / "two") == picks(tmp_path / "one")
     assert len(picks(tmp_path / "two")) == 8
 

@@ -118,15 +118,11 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._given: dict[str, Any] = {
             "reference": reference, "dataset": dataset, "columns": columns, "embedder": embedder, "labelled": labelled,
         }  # fmt: skip
-        self._companions = as_companions(companions)
-        self._pool_fraction, self._seed = pool_fraction, seed
+        self._companions, self._pool_fraction, self._seed = as_companions(companions), pool_fraction, seed
         self._options = Options.of({"progress": False, "cache_dir": False, **options})
         self._sampler: LiveSampler | None = None
         self._extraction: Extraction | None = None
-        self._model: Any = None
-        self._optimizer: Any = None
-        self._began = 0.0
-        self._step = 0  # of the last hook, so that a checkpoint says which step its selection is of
+        self._began, self._step = 0.0, 0  # step of the last hook, so that a checkpoint says whose its selection is
         self._unreported: Values | None = None
         self._put_off: dict[str, int] | None = None  # where a selection takes effect that SIGTERM has cut off
         self._ended: Terminated | None = None
@@ -148,10 +144,9 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._sampler, self.ledger = LiveSampler(own_sampler(train_dataloader)), []
         self._step, self._unreported, self._put_off = state.global_step, None, None
         train_dataloader.set_sampler(self._sampler)
-        self._model, self._optimizer = model, kwargs["optimizer"]
         with gathered(model):  # whole weights must fit, and better fail now
             require_whole(model)
-        companions = replace(self._companions, optimizer=self._optimizer)  # read as it stands
+        companions = replace(self._companions, optimizer=kwargs["optimizer"])  # read as it stands
         models = Models(model, processing_class, self._given["embedder"], companions=companions)
         dataset = rows_to_score(self._given["dataset"], train_dataloader.dataset)
         self._extraction = Extraction(
@@ -298,7 +293,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         """The selection of that number, with a stream of random numbers of its own."""
         rng = np.random.default_rng([self._seed, number])
         candidates = drawn(len(extraction.dataset), self._pool_fraction, rng)
-        method, seed = self._method(extraction.models.task), int(rng.integers(2**31))
-        takes_a_step = any(signal.parameters.get("engine", "plain") != "plain" for signal in method.needs)
-        with gathered(self._model, self._optimizer if takes_a_step else None):
+        models = extraction.models
+        method, seed = self._method(models.task), int(rng.integers(2**31))
+        steps = any(signal.parameters.get("engine", "plain") != "plain" for signal in method.needs)
+        with gathered(models.model, models.companions.optimizer if steps else None):
             return select_from(extraction, method, self._budget, seed=seed, candidates=candidates)

@@ -1,12 +1,8 @@
-"""FSDP2 on CPUs, which ``accelerate`` offers on accelerators only; imported by programs that tests launch.
+"""FSDP2 on CPUs, which ``accelerate`` offers on accelerators only; runs another program there.
 
 accelerate launch --config_file recipes/accelerate/fsdp2.yaml tests/fsdp2_on_cpu.py recipes/codeact.py ARGUMENT ...
-
-Attributes:
-    SHARDED: whether the program was launched under FSDP.
 """
 
-import os
 import runpy
 import sys
 from typing import Any
@@ -14,9 +10,6 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
-
-SHARDED = os.environ.get("ACCELERATE_USE_FSDP") == "true"
-
 
 _set_up = PartialState.__init__
 
@@ -29,11 +22,9 @@ def _on_cpu(self: PartialState) -> None:
     self.device = torch.device("cpu")
 
 
-if SHARDED:
+if __name__ == "__main__":
     PartialState.__init__ = _set_up_as_on_gpus
     PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType.MULTI_GPU)
     PartialState.set_device = _on_cpu
-
-if __name__ == "__main__":
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,10 +1,9 @@
-"""Launched by test_selection_sharded.py: trainings with and without callbacks, and one that resumes.
-
-accelerate launch --config_file recipes/accelerate/fsdp2.yaml tests/callbacks/sharded_training.py RESULTS.json CASE ...
-"""
+"""Launched by test_selection_sharded.py, as it is and under FSDP2: trainings with and without callbacks, and one that
+resumes. Its arguments are a path ``RESULTS.json``, of which each process writes a ``RESULTS.RANK.json``, and cases."""
 
 import gc
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from hf_select.methods import make
 from hf_select.signals.identity import weights_hash
 from hf_select.training import DynamicPackCollator, packed_attention
 from hf_select.training.gathered import gathered
-from tests.fsdp2_on_cpu import SHARDED
 
 STEPS, CUT = 8, 5
 PROBLEM = Problem("0", "def inc(x):\n", "inc", "    return x + 1\n", ("assert inc(1) == 2",))
@@ -46,10 +44,11 @@ def train(folder: Path, callbacks: list[TrainerCallback], *, resume: bool = Fals
         from peft import LoraConfig, get_peft_model
 
         model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    sharded = "ACCELERATE_USE_FSDP" in os.environ
     args = TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=4, max_steps=STEPS, learning_rate=1e-2, report_to="none",
         disable_tqdm=True, logging_steps=1, save_steps=1, remove_unused_columns=False, dataloader_pin_memory=False,
-        gradient_checkpointing=options.get("recompute", False), ddp_find_unused_parameters=False, use_cpu=not SHARDED,
+        gradient_checkpointing=options.get("recompute", False), ddp_find_unused_parameters=False, use_cpu=not sharded,
     )  # fmt: skip
     with packed_attention(model):
         trainer = Trainer(

@@ -1,44 +1,24 @@
 """Callbacks on a model that FSDP2 shards over two processes, as the recipes are launched."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SHARDED = f"--config_file {ROOT}/recipes/accelerate/fsdp2.yaml"
-REPLICATED = "--multi_gpu --num_machines 1 --dynamo_backend no"
+from tests.launching import REPLICATED, SHARDED, launch
+
+PROGRAM = Path(__file__).with_name("sharded_training.py")
 CASES = ("plain", "kept", "loss", "evaluated", "discore", "oracle", "lora", "recomputed", "cut", "resumed")
 
 
-def launch(how: str, folder: Path, cases: tuple[str, ...]) -> list[dict[str, Any]]:
+def found_by(how: str, folder: Path, *cases: str) -> list[dict[str, Any]]:
     """What each of two processes found; launched once more where gloo aborts (rare, none of this library's doing)."""
-    path = folder / "results.json"
     folder.mkdir()
-    files = [path.with_suffix(f".{rank}.json") for rank in (0, 1)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    if how is REPLICATED:
-        environment["ACCELERATE_USE_CPU"] = "true"
+    files = [folder / f"results.{rank}.json" for rank in (0, 1)]
     for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = (
-            f"-m accelerate.commands.launch {how} --num_processes 2 --mixed_precision no --main_process_port {port} "
-            f"{Path(__file__).with_name('sharded_training.py')} {path} {' '.join(cases)}"
-        )
-        done = subprocess.run(
-            [sys.executable, *command.split()],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
+        done = launch(
+            Path(__file__).with_name("sharded_training.py"), [str(folder / "results.json"), *cases], how, timeout=600
         )
         if all(file.is_file() for file in files):
             break
@@ -49,7 +29,7 @@ def launch(how: str, folder: Path, cases: tuple[str, ...]) -> list[dict[str, Any
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_sharded_weights_are_scored_as_whole_ones_and_train_as_without(tmp_path: Path) -> None:
-    first, second = launch(SHARDED, tmp_path / "sharded", CASES)
+    first, second = found_by(SHARDED, tmp_path / "sharded", *CASES)
     for name in CASES:
         assert first[name]["sharded"]
         assert first[name]["weights"] == second[name]["weights"]
@@ -62,7 +42,7 @@ def test_sharded_weights_are_scored_as_whole_ones_and_train_as_without(tmp_path:
     assert first["resumed"]["weights"] == first["discore"]["weights"] != first["plain"]["weights"]
     assert first["resumed"]["losses"] == first["discore"]["losses"]
     assert first["lora"]["ledger"]
-    replicated, _ = launch(REPLICATED, tmp_path / "replicated", ("loss", "discore", "oracle", "lora"))
+    replicated, _ = found_by(REPLICATED, tmp_path / "replicated", "loss", "discore", "oracle", "lora")
     for name, found in replicated.items():
         assert not found["sharded"]
         assert first[name]["losses"] == pytest.approx(found["losses"], rel=1e-4)

@@ -10,8 +10,9 @@ import time
 import pytest
 
 from hf_select.evaluation.sandbox import LEVELS
+from tests.launching import REPLICATED, SHARDED
 from tests.recipes.conftest import ARMS, RECIPE, ROOT, SMALL, measures, picks
-from tests.recipes.two_processes import REPLICATED, SHARDED, launch
+from tests.recipes.two_processes import finish
 
 pytestmark = [
     pytest.mark.slow,
@@ -120,7 +121,7 @@ def test_two_processes_select_what_one_selects_also_with_sharded_weights(codeact
     ]
     assert codeact.main([*words, "--output_dir", str(tmp_path / "one"), "--num_threads", "1"]) == 0
     for how in (REPLICATED, SHARDED):
-        launch(how, RECIPE, [*words, "--num_threads", "1"], tmp_path / how)
+        finish(RECIPE, [*words, "--num_threads", "1"], tmp_path / how, how)
         assert picks(tmp_path / how) == picks(tmp_path / "one")
         assert len(picks(tmp_path / how)) == 4
     for sharded_arm, arm in zip(arms(tmp_path / SHARDED), arms(tmp_path / REPLICATED), strict=True):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hf_select.selection import Selection
+from tests.launching import REPLICATED, SHARDED
 from tests.recipes.discore_case import RECIPE, load_recipe, make_corpus, measures, picks, results_of
-from tests.recipes.two_processes import REPLICATED, SHARDED, launch
+from tests.recipes.two_processes import finish
 
 ARMS = ["random", "static", "dynamic", "full"]
 
@@ -220,7 +221,7 @@ def test_a_leaked_problem_is_told_and_pass_at_1_given_without_it(recipe, inputs,
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_pick_what_one_picks(reference, inputs, tmp_path):
-    launch(REPLICATED, RECIPE, inputs, tmp_path / "two")
+    finish(RECIPE, inputs, tmp_path / "two", REPLICATED)
     assert picks(tmp_path / "two") == picks(reference)
     assert set(picks(reference)) == {"random", "static", "dynamic"}
     for part in ("gates", "gates_not_checked", "dataset"):
@@ -231,7 +232,7 @@ def test_two_processes_pick_what_one_picks(reference, inputs, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_that_share_the_weights_go_the_whole_way(reference, inputs, tmp_path):
-    launch(SHARDED, RECIPE, inputs, tmp_path / "two")
+    finish(RECIPE, inputs, tmp_path / "two", SHARDED)
     assert picks(tmp_path / "two") == picks(reference)
     assert losses(tmp_path / "two") == pytest.approx(losses(reference), rel=1e-3)
 

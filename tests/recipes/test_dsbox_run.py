@@ -10,8 +10,9 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from tests.launching import REPLICATED
 from tests.recipes.dsbox_case import RECIPE, ROOT, load_recipe, make_inputs, measures, picks, results_of
-from tests.recipes.two_processes import REPLICATED, launch
+from tests.recipes.two_processes import finish
 
 GRID = ("--methods", "entropy,bm25", "--seeds", "0,1")
 
@@ -173,7 +174,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(recipe, reference, 
 def test_two_processes_pick_what_one_picks(recipe, inputs, tmp_path):
     words = [*inputs, "--methods", "entropy,bald,less,staff,learning_loss,badge,bm25", "--no_full_arm"]
     assert recipe.main([*words, "--output_dir", str(tmp_path / "one")]) == 0
-    launch(REPLICATED, RECIPE, words, tmp_path / "two")
+    finish(RECIPE, words, tmp_path / "two", REPLICATED)
     assert picks(tmp_path / "two") == picks(tmp_path / "one")
     assert len(picks(tmp_path / "two")) == 8
 

@@ -27,4 +27,7 @@ def test_two_processes_select_alike_and_resume_exactly(tmp_path: Path) -> None:
     assert first["kept"]["losses"] == first["plain"]["losses"]
     assert first["resumed"]["weights"] == first["whole"]["weights"] != first["plain"]["weights"]
     assert first["resumed"]["losses"] == first["whole"]["losses"]
+    assert first["stopped"]["left"] == "checkpoint-4"
+    assert first["stopped"]["weights"] == first["whole"]["weights"]
+    assert first["stopped"]["steps"] == first["whole"]["steps"]
     assert first["whole"]["steps"] == [2, 4, 6, 8, 10]

@@ -75,10 +75,10 @@ def stopped_by_sigterm(folder: Path) -> str:
             os.kill(os.getpid(), signal.SIGTERM)
         return timed(meter, *args)
 
-    shards._Meter.timed = stopped
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Terminated, match="SIGTERM"):
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(shards._Meter, "timed", stopped)
-        train(folder, "40%", enable_jit_checkpoint=True)
+        with pytest.raises(Terminated, match="SIGTERM"):
+            train(folder, "40%", enable_jit_checkpoint=True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     left = last_whole_checkpoint(folder)
     assert left is not None

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+import torch
+from torch import nn
 
 
 @contextmanager
@@ -29,9 +28,7 @@ def gathered(model: nn.Module, optimizer: Any = None) -> Iterator[None]:
     Yields:
         None: nothing; model and optimiser are whole in place.
     """
-    from torch.distributed.fsdp import FSDPModule
-
-    shards = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    shards = _shards(model)
     if not shards:
         yield
         return
@@ -48,6 +45,15 @@ def gathered(model: nn.Module, optimizer: Any = None) -> Iterator[None]:
             whole = dict(model.named_parameters())
             _gather_state(inner, {id(part): whole[name] for name, part in sharded.items()}, left)
         yield
+
+
+def _shards(model: nn.Module) -> list[Any]:
+    """The modules that FSDP2 shards, from the root on."""
+    if not torch.distributed.is_available():
+        return []
+    from torch.distributed.fsdp import FSDPModule
+
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
 
 
 def _silence(hooks: dict[int, Any], left: ExitStack) -> None:

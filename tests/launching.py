@@ -12,7 +12,7 @@ REPLICATED, SHARDED = "replicated", "sharded"
 
 
 def launch(
-    program: Path, words: Sequence[str], how: str = REPLICATED, *, timeout: float = 300.0
+    program: Path, words: Sequence[str], how: str = REPLICATED, *, precision: str = "no", timeout: float = 300.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a program in two processes on the CPU, with what it says."""
     with socket.socket() as free:
@@ -27,7 +27,7 @@ def launch(
         programs = [ROOT / "tests" / "fsdp2_on_cpu.py", program]
     command = [
         *(sys.executable, "-m", "accelerate.commands.launch", *options.split(), "--num_processes", "2"),
-        *("--mixed_precision", "no", "--main_process_port", str(port), *map(str, programs), *words),
+        *("--mixed_precision", precision, "--main_process_port", str(port), *map(str, programs), *words),
     ]
     return subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False

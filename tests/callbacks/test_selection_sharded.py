@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).with_name("sharded_training.py")
 CASES = ("plain", "kept", "loss", "evaluated", "discore", "oracle", "lora", "recomputed", "cut", "resumed")
 
 
-def found_by(how: str, folder: Path, *cases: str) -> list[dict[str, Any]]:
+def found_by(how: str, folder: Path, *cases: str, precision: str = "no") -> list[dict[str, Any]]:
     """What each of two processes found; launched once more where gloo aborts (rare, none of this library's doing)."""
     folder.mkdir()
     files = [folder / f"results.{rank}.json" for rank in (0, 1)]
@@ -50,3 +50,12 @@ def test_sharded_weights_are_scored_as_whole_ones_and_train_as_without(tmp_path:
             assert one["step"] == other["step"]
             assert one["replaced_fraction"] == other["replaced_fraction"]
             assert one["score_quantiles"] == pytest.approx(other["score_quantiles"], rel=1e-3, abs=2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_weights_that_are_gathered_in_bfloat16_are_put_back_in_float32(tmp_path: Path) -> None:
+    first, second = found_by(SHARDED, tmp_path / "sharded", "plain", "kept", "discore", precision="bf16")
+    assert first["kept"]["losses"] == first["plain"]["losses"]
+    assert first["kept"]["weights"] == first["plain"]["weights"] != first["discore"]["weights"]
+    assert first["discore"]["ledger"] == second["discore"]["ledger"]

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hf_select.evaluation.pass_at_k import wilson
 from hf_select.evaluation.result import Sample
@@ -60,12 +61,14 @@ def test_pass_at_1_without_what_base_run_and_arm_were_shown(monkeypatch):
     monkeypatch.setattr(measurement, "_loss", lambda *_: 1.0)
     leaks = [[0, "t", "t/0", "words"], [2, "t", "t/1", "words"], [4, "t", "t/4", "words"]]
     setting = setting_of(leaks=leaks, leak_benchmarks=["t"])
-    found = [measure_study(None, setting, np.array(rows))["metric"]["t"] for rows in ([], [1], [2], [2, 4])]
+    found = [
+        measure_study(torch.nn.Identity(), setting, np.array(rows))["metric"]["t"] for rows in ([], [1], [2], [2, 4])
+    ]
     assert {entry["value"] for entry in found} == {0.5}
     assert [entry["n_leaked_problems"] for entry in found] == [1, 1, 2, 2]  # one that cannot be asked does not count
     assert [entry["n_uncontaminated"] for entry in found] == [3, 3, 2, 2]
     assert [entry["pass_at_1_uncontaminated"] for entry in found] == [pytest.approx(1 / 3)] * 2 + [0.0] * 2
-    assert "n_leaked_problems" not in measure_study(None, setting_of(), np.array([2]))["metric"]["t"]
+    assert "n_leaked_problems" not in measure_study(torch.nn.Identity(), setting_of(), np.array([2]))["metric"]["t"]
 
 
 def test_clean_measures_count_the_problems_of_all_tasks():

@@ -1,11 +1,16 @@
 """Programs under ``accelerate launch`` with two processes, whose weights are replicated (DDP) or sharded (FSDP2)."""
 
+import gc
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
 
 ROOT = Path(__file__).resolve().parents[1]
 REPLICATED, SHARDED = "replicated", "sharded"
@@ -32,3 +37,14 @@ def launch(
     return subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def leave(accelerator: Accelerator, path: Path, found: Any) -> None:
+    """Write what a process found beside ``path``, with its rank in the name, and leave with the others.
+
+    What refers to the process group goes before the group does, so the caller deletes its trainer first.
+    """
+    path.with_suffix(f".{accelerator.process_index}.json").write_text(json.dumps(found))
+    gc.collect()
+    accelerator.wait_for_everyone()
+    accelerator.end_training()

@@ -1,8 +1,6 @@
 """Launched by test_selection_sharded.py, as it is and under FSDP2: trainings with and without callbacks, and one that
 resumes. Its arguments are a path ``RESULTS.json``, of which each process writes a ``RESULTS.RANK.json``, and cases."""
 
-import gc
-import json
 import os
 import sys
 from pathlib import Path
@@ -20,7 +18,7 @@ from hf_select.evaluation.problem import Problem
 from hf_select.methods import make
 from hf_select.signals.identity import weights_hash
 from hf_select.training import DynamicPackCollator, packed_attention
-from hf_select.training.gathered import gathered
+from tests.launching import leave
 
 STEPS, CUT = 8, 5
 PROBLEM = Problem("0", "def inc(x):\n", "inc", "    return x + 1\n", ("assert inc(1) == 2",))
@@ -62,9 +60,9 @@ def train(folder: Path, callbacks: list[TrainerCallback], *, resume: bool = Fals
 def told(trainer: Trainer) -> dict[str, Any]:
     model = trainer.model
     sharded = any(isinstance(module, FSDPModule) for module in model.modules())
-    with gathered(model):
-        copies = [parameter.detach().clone() for parameter in model.parameters()]  # .numpy() pins what FSDP would free
-    found: dict[str, Any] = {"sharded": sharded, "weights": weights_hash(torch.nn.ParameterList(copies))}
+    whole = [part.detach().full_tensor() if sharded else part.detach() for part in model.parameters()]  # as trained
+    found: dict[str, Any] = {"sharded": sharded, "weights": weights_hash(torch.nn.ParameterList(whole))}
+    found["precision"] = trainer.accelerator.mixed_precision
     selections = [one for one in trainer.callback_handler.callbacks if isinstance(one, SelectionCallback)]
     evaluations = [one for one in trainer.callback_handler.callbacks if isinstance(one, PassAtKCallback)]
     found["losses"] = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -98,11 +96,8 @@ def main(path: Path, *names: str) -> None:
         trainer = train(folder, callbacks(), **options)
         found[name] = told(trainer)
     accelerator = trainer.accelerator
-    path.with_suffix(f".{accelerator.process_index}.json").write_text(json.dumps(found))
-    del trainer  # what refers to the process group goes before the group does, on both ranks together
-    gc.collect()
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    del trainer
+    leave(accelerator, path, found)
 
 
 if __name__ == "__main__":

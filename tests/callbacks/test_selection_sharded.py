@@ -17,9 +17,7 @@ def found_by(how: str, folder: Path, *cases: str, precision: str = "no") -> list
     folder.mkdir()
     files = [folder / f"results.{rank}.json" for rank in (0, 1)]
     for _ in range(2):
-        done = launch(
-            Path(__file__).with_name("sharded_training.py"), [str(folder / "results.json"), *cases], how, timeout=600
-        )
+        done = launch(PROGRAM, [str(folder / "results.json"), *cases], how, precision=precision, timeout=600)
         if all(file.is_file() for file in files):
             break
     assert all(file.is_file() for file in files), done.stderr[-3000:]
@@ -56,6 +54,7 @@ def test_sharded_weights_are_scored_as_whole_ones_and_train_as_without(tmp_path:
 @pytest.mark.timeout(900)
 def test_weights_that_are_gathered_in_bfloat16_are_put_back_in_float32(tmp_path: Path) -> None:
     first, second = found_by(SHARDED, tmp_path / "sharded", "plain", "kept", "discore", precision="bf16")
+    assert {found["precision"] for found in first.values()} == {"bf16"}
     assert first["kept"]["losses"] == first["plain"]["losses"]
     assert first["kept"]["weights"] == first["plain"]["weights"] != first["discore"]["weights"]
     assert first["discore"]["ledger"] == second["discore"]["ledger"]

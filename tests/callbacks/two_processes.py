@@ -3,8 +3,6 @@
 accelerate launch --multi_gpu --num_processes 2 tests/callbacks/two_processes.py RESULTS.json
 """
 
-import gc
-import json
 import os
 import signal
 import sys
@@ -24,6 +22,7 @@ from hf_select.signals.identity import weights_hash
 from hf_select.signals.shards import processes
 from hf_select.termination import Terminated
 from hf_select.training import DynamicPackCollator, last_whole_checkpoint, packed_attention
+from tests.launching import leave
 
 STEPS, CUT = 12, 5
 
@@ -96,11 +95,8 @@ def main(path: Path) -> None:
     results["stopped"], trainer = train(path.parent / "stopped", "40%", resume=left)
     results["stopped"]["left"] = left
     accelerator = trainer.accelerator
-    path.with_suffix(f".{accelerator.process_index}.json").write_text(json.dumps(results))
-    del trainer  # what refers to the process group goes before the group does, on both ranks together
-    gc.collect()
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    del trainer
+    leave(accelerator, path, results)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ SECRETS = {
     "a private key": "-----BEGIN RSA PRIVATE KEY-----",
 }
 PATHS = ("/home/anna/models/x", '"/Users/anna"', "C:\\Users\\anna\\x", '"C:\\\\Users\\\\anna"', "file:///home/anna/x")
+HOME = "/" + "root"
 HARMLESS = (
-    "https://example.org/home/anna/x", "runs/home/anna", "/homework/x", "./root/x", "sk-fading-circle-container",
-    "AKIAIOSFODNN7EXAMPLE", "hf_select", "hf_hub_download", "ghp_short", "/rooted/x", "task-sk-12", "data/root/x",
+    "https://example.org/home/anna/x", "runs/home/anna", "/homework/x", "." + HOME + "/x", "sk-fading-circle-container",
+    "AKIAIOSFODNN7EXAMPLE", "hf_select", "hf_hub_download", "ghp_short", "/rooted/x", "task-sk-12",
+    "data" + HOME + "/x",
 )  # fmt: skip
 
 

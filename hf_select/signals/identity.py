@@ -87,8 +87,8 @@ def weights_hash(model: torch.nn.Module) -> str:
     tensors = dict(model.named_buffers()) | dict(model.named_parameters(remove_duplicate=False))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        flat = tensor.detach().reshape(-1).clone()  # numpy() pins memory, and FSDP frees that of the tensor itself
-        digest.update(flat.view(torch.uint8).cpu().numpy().data)
+        flat = tensor.detach().reshape(-1).contiguous().view(torch.uint8)
+        digest.update(flat.to("cpu", copy=True).numpy().data)  # numpy() pins memory, and FSDP frees the tensor's own
     return str(digest.hexdigest())
 
 

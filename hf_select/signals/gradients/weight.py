@@ -114,17 +114,22 @@ def float64_forward(model: nn.Module) -> Iterator[None]:
     if exact_dtype(next(model.parameters()).device) is not torch.float64:
         yield
         return
-    wide: dict[int, torch.Tensor] = {}  # one copy of a tied weight
+    tables: list[dict[str, Any]] = [
+        held for module in model.modules() for held in (module._parameters, module._buffers)
+    ]
+    places = [(held, name, tensor) for held in tables for name, tensor in held.items() if _is_float(tensor)]
+    apart = {id(tensor): tensor for _, _, tensor in places}  # a tied weight once
     with ExitStack() as left, _plain_experts(model), _Float64ForFloat32():
         with torch.inference_mode(False):  # an inference tensor cannot stand in for a parameter
-            for module in model.modules():
-                tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
-                for held in tables:
-                    for name, tensor in held.items():
-                        if tensor is not None and tensor.is_floating_point():
-                            left.callback(held.__setitem__, name, tensor)
-                            held[name] = wide.setdefault(id(tensor), _double(tensor))
+            wide = {number: _double(tensor) for number, tensor in apart.items()}
+        for held, name, tensor in places:
+            left.callback(held.__setitem__, name, tensor)
+            held[name] = wide[id(tensor)]
         yield
+
+
+def _is_float(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and tensor.is_floating_point()
 
 
 def _double(tensor: torch.Tensor) -> torch.Tensor:

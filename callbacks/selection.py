@@ -122,7 +122,8 @@ class SelectionCallback(TrainerCallback, ExportableState):
         self._options = Options.of({"progress": False, "cache_dir": False, **options})
         self._sampler: LiveSampler | None = None
         self._extraction: Extraction | None = None
-        self._began, self._step = 0.0, 0  # step of the last hook, so that a checkpoint says whose its selection is
+        self._began = 0.0
+        self._step = 0  # of the last hook, so that a checkpoint says which step its selection is of
         self._unreported: Values | None = None
         self._put_off: dict[str, int] | None = None  # where a selection takes effect that SIGTERM has cut off
         self._ended: Terminated | None = None
@@ -293,8 +294,7 @@ class SelectionCallback(TrainerCallback, ExportableState):
         """The selection of that number, with a stream of random numbers of its own."""
         rng = np.random.default_rng([self._seed, number])
         candidates = drawn(len(extraction.dataset), self._pool_fraction, rng)
-        models = extraction.models
-        method, seed = self._method(models.task), int(rng.integers(2**31))
-        steps = any(signal.parameters.get("engine", "plain") != "plain" for signal in method.needs)
-        with gathered(models.model, models.companions.optimizer if steps else None):
+        method, seed = self._method(extraction.models.task), int(rng.integers(2**31))
+        steps = any(signal.takes_a_step for signal in method.needs)
+        with gathered(extraction.models.model, extraction.models.companions.optimizer if steps else None):
             return select_from(extraction, method, self._budget, seed=seed, candidates=candidates)

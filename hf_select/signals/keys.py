@@ -77,6 +77,11 @@ class Signal(Generic[T]):
         """The parameters of a signal of ``_parameterised``."""
         return dict(json.loads(self.option)) if self.option else {}
 
+    @property
+    def takes_a_step(self) -> bool:
+        """Whether it is read by a step of the optimiser that trains the model."""
+        return bool(self.parameters.get("engine", "plain") != "plain")
+
 
 TEXT_LENGTH: Signal[Integers] = Signal("text_length", "(N,)", "characters of prompt and response", Pass.TEXT)
 ROW_TOKENS: Signal[Integers] = Signal("row_tokens", "(N,)", "tokens of prompt and response", Pass.TEXT)
